@@ -1,0 +1,65 @@
+// Package atomicfile replaces files so that a reader, or a machine that loses power, sees the old or the new content and
+// never a part of it.
+package atomicfile
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+)
+
+// WriteFile makes path hold data with exactly the given mode, whatever the umask. The content reaches the disk before the
+// name does, and the name before WriteFile returns. The temporary file lies in the same folder and its name starts with a
+// dot, so that those who list the folder can tell what a crash left behind.
+func WriteFile(path string, data []byte, mode fs.FileMode) error {
+	dir, base := filepath.Split(path)
+	if dir == "" {
+		dir = "."
+	}
+	temp, err := os.CreateTemp(dir, "."+base+".*.tmp")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if err := fill(temp, data, mode); err != nil {
+		os.Remove(temp.Name())
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if err := os.Rename(temp.Name(), path); err != nil {
+		os.Remove(temp.Name())
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if err := syncFolder(dir); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
+// fill writes, syncs and closes the temporary file.
+func fill(f *os.File, data []byte, mode fs.FileMode) error {
+	defer f.Close()
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	if err := f.Chmod(mode); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// syncFolder makes a rename in dir durable. Windows has no such call: there the rename itself is journaled.
+func syncFolder(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
