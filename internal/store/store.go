@@ -1,0 +1,299 @@
+// Package store holds the rows that Grapnel keeps and the interfaces through which the rest of the program reaches them.
+//
+// Settings (applications, groups, configs, revisions, hosts) are stored in their wire shape: they have no behaviour beyond
+// what AWS defines, so a second set of structs would be pure copying. Running things (deployments, targets, Work) have
+// types of their own, in package deploy.
+//
+// Every method is one transaction, durable when it returns. Times are UTC with microseconds. Lists are in byte order of
+// their key, exclusive of after, at most limit long (0 = all).
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"grapnel/internal/awsapi"
+	"grapnel/internal/deploy"
+)
+
+// Errors that callers tell apart with errors.Is.
+var (
+	ErrNotFound = errors.New("not found")
+	ErrExists   = errors.New("exists already")
+	ErrInUse    = errors.New("in use")
+	// ErrConflict says that what a decision was based on has changed: load and decide again.
+	ErrConflict = errors.New("changed in between")
+	// ErrEnded says that a deployment or a Work has ended and takes no more facts.
+	ErrEnded = errors.New("ended already")
+)
+
+// BusyError says that a deployment group has a live deployment.
+type BusyError struct{ Deployment string }
+
+// Error names the live deployment.
+func (e *BusyError) Error() string {
+	return fmt.Sprintf("deployment %s is still under way", e.Deployment)
+}
+
+// Application is an application with what only the server knows of it.
+type Application struct {
+	Info awsapi.ApplicationInfo // applicationId, applicationName, createTime, computePlatform, ...
+	Tags []awsapi.Tag
+}
+
+// Applications keeps applications; their names are unique.
+type Applications interface {
+	CreateApplication(ctx context.Context, a Application) error // ErrExists
+	Application(ctx context.Context, name string) (Application, error)
+	Applications(ctx context.Context, after string, limit int) ([]string, error)
+	// UpdateApplication stores a under its (possibly new) name; groups, revisions and deployments follow.
+	UpdateApplication(ctx context.Context, name string, a Application) error // ErrNotFound, ErrExists
+	// DeleteApplication removes the application with its groups, revisions and deployment history; ErrNotFound.
+	DeleteApplication(ctx context.Context, name string) error
+}
+
+// Group is a deployment group. Info holds settings only: its targetRevision, lastSuccessfulDeployment and
+// lastAttemptedDeployment are kept beside it, moved by the engine, and filled in when a group is read.
+type Group struct {
+	Info awsapi.DeploymentGroupInfo
+	Tags []awsapi.Tag
+}
+
+// Groups keeps deployment groups; their names are unique within an application.
+type Groups interface {
+	CreateGroup(ctx context.Context, g Group) error // ErrExists; ErrNotFound without the application
+	Group(ctx context.Context, application, name string) (Group, error)
+	Groups(ctx context.Context, application, after string, limit int) ([]string, error)
+	UpdateGroup(ctx context.Context, application, name string, g Group) error // ErrNotFound, ErrExists on a rename
+	DeleteGroup(ctx context.Context, application, name string) error          // with its deployment history; ErrNotFound
+}
+
+// Configs keeps custom deployment configs; the predefined ones are code (planner.Predefined).
+type Configs interface {
+	CreateConfig(ctx context.Context, c awsapi.DeploymentConfigInfo) error // ErrExists
+	Config(ctx context.Context, name string) (awsapi.DeploymentConfigInfo, error)
+	Configs(ctx context.Context, after string, limit int) ([]string, error)
+	DeleteConfig(ctx context.Context, name string) error // ErrInUse by a group or a live deployment; ErrNotFound
+}
+
+// Revision is a registered revision of an application. Key is its canonical form (see RevisionKey).
+type Revision struct {
+	Key      string
+	Location awsapi.RevisionLocation
+	Info     awsapi.GenericRevisionInfo // deploymentGroups is filled in when read: groups whose target revision it is
+}
+
+// Revisions keeps the revisions of applications.
+type Revisions interface {
+	// RegisterRevision stores r, or replaces the description of the one with the same key; times of use are kept.
+	RegisterRevision(ctx context.Context, application string, r Revision) error // ErrNotFound without the application
+	Revision(ctx context.Context, application, key string) (Revision, error)
+	Revisions(ctx context.Context, application string) ([]Revision, error) // by registerTime
+}
+
+// Host is a registered on-premises instance (service.md 2.8, 9). A deregistered one keeps its record until its name is
+// registered again.
+type Host struct {
+	Info     awsapi.InstanceInfo
+	LastSeen time.Time // when its agent last polled; zero if never
+	Agent    string    // the version it then sent, "" if none
+}
+
+// Hosts keeps on-premises instances.
+type Hosts interface {
+	RegisterHost(ctx context.Context, h Host) error // ErrExists for the name; *ARNInUseError
+	Host(ctx context.Context, name string) (Host, error)
+	// HostByARN finds the registered host whose iamUserArn or iamSessionArn is arn, compared whole; ErrNotFound.
+	HostByARN(ctx context.Context, arn string) (Host, error)
+	Hosts(ctx context.Context) ([]Host, error)                             // registered and deregistered, by name
+	DeregisterHost(ctx context.Context, name string, at time.Time) error   // ErrNotFound when it is not registered
+	TagHosts(ctx context.Context, names []string, change TagChange) error  // ErrNotFound names the host; all or nothing
+	HostsSeen(ctx context.Context, seen []Presence) error                  // unknown names are ignored
+	GroupHealth(ctx context.Context, group string) ([]TargetHealth, error) // by target id, for the group with this id
+}
+
+// ARNInUseError says that a registered host has the ARN already.
+type ARNInUseError struct{ Host string }
+
+// Error names the host.
+func (e *ARNInUseError) Error() string {
+	return fmt.Sprintf("host %s is registered with this ARN", e.Host)
+}
+
+// TagChange adds and removes (key, value) pairs; tags are a set of pairs (service.md 2.8). After it no host may have more
+// than Limit tags, else *TagLimitError.
+type TagChange struct {
+	Add, Remove []awsapi.Tag
+	Limit       int
+}
+
+// TagLimitError says which host would have too many tags.
+type TagLimitError struct{ Host string }
+
+// Error names the host.
+func (e *TagLimitError) Error() string {
+	return fmt.Sprintf("host %s would have too many tags", e.Host)
+}
+
+// Presence is one sighting of a host's agent.
+type Presence struct {
+	Host  string
+	At    time.Time
+	Agent string
+}
+
+// TargetHealth is what the group remembers of one of its targets from its last attempt (service.md 5.2).
+type TargetHealth struct {
+	Target      string
+	Healthy     bool   // the last attempt succeeded
+	RevisionKey string // of the last revision that succeeded on it, "" if none
+}
+
+// Deployment is one deployment with everything frozen at its creation.
+type Deployment struct {
+	// Info is the wire shape as frozen at creation (names, revision, previousRevision, description, creator, switches,
+	// style, alarm and rollback settings). Members that move (status, times, overview, errorInformation, rollbackInfo)
+	// are filled in when the deployment is read.
+	Info        awsapi.DeploymentInfo
+	GroupID     string
+	RevisionKey string
+	Plan        deploy.Plan
+	Facts       deploy.Facts
+	Status      deploy.Status
+}
+
+// DeploymentFilter selects deployments; zero members select all.
+type DeploymentFilter struct {
+	Application, Group string
+	Statuses           []deploy.Status
+	From, To           time.Time // createTime, both inclusive
+	Before             string    // only those listed after this id (newest first)
+	Limit              int
+}
+
+// Deployments is how the API sees running things.
+type Deployments interface {
+	// CreateDeployment stores d with its targets as Created, registers its revision if it is unknown and stamps its use,
+	// and makes it the group's last attempt. *BusyError when the group has a live deployment; ErrNotFound when the group is
+	// gone; ErrExists when the id, or a rollback of the same deployment, exists.
+	CreateDeployment(ctx context.Context, d Deployment) error
+	Deployment(ctx context.Context, id string) (Deployment, error)
+	ListDeployments(ctx context.Context, f DeploymentFilter) ([]string, error) // newest first
+	// Targets returns the targets of a deployment in the order of its plan, with every Work ever issued for them.
+	// ids restricts them; an unknown id is left out.
+	Targets(ctx context.Context, deployment string, ids ...string) ([]Target, error)
+	// StopDeployment stores the fact, once; ErrEnded when the deployment is terminal; ErrNotFound.
+	StopDeployment(ctx context.Context, id string, fact deploy.Stop) error
+}
+
+// Target is a target with its history.
+type Target struct {
+	deploy.Target
+	Work      []deploy.Work // in the order of issue
+	UpdatedAt time.Time
+	EndedAt   time.Time // zero while not terminal
+}
+
+// Rounds is how the engine sees deployments: load, decide, commit under a guard.
+type Rounds interface {
+	Live(ctx context.Context) ([]string, error) // ids of deployments that are not terminal, oldest first
+	Load(ctx context.Context, deployment string) (deploy.State, error)
+	// Commit stores a decision made of the loaded state, or nothing: ErrConflict when the deployment's version or the
+	// status of a Work in Settle has moved since. It stamps start and completion times, and with a terminal status the
+	// group's last success and the health of its targets.
+	Commit(ctx context.Context, r Round) error
+}
+
+// Round is one decision with the state that it was made of.
+type Round struct {
+	State    deploy.State
+	Decision deploy.Decision
+	At       time.Time
+	// Rollback is the deployment that Decision.Rollback asks for, nil for none. It takes the place of the ended one in
+	// the group, in the same transaction.
+	Rollback *Deployment
+}
+
+// Command is a host Work with what its host is told.
+type Command struct {
+	deploy.Work
+	Deployment string
+	HandedAt   time.Time // zero until handed over
+	Handovers  int
+}
+
+// Commands is how the host-command protocol sees Work. host is the name of a registered host.
+type Commands interface {
+	// HandOver returns the host's oldest Pending Work that was never handed over, or last before again, and stores that it
+	// was handed over at at. ErrNotFound when there is none.
+	HandOver(ctx context.Context, host string, at, again time.Time) (Command, error)
+	// HandBack forgets the last hand-over of a Work: writing the reply failed.
+	HandBack(ctx context.Context, work string, at time.Time) error
+	Command(ctx context.Context, work string) (Command, error)
+	// Acknowledge makes a Pending Work Running (noop: Succeeded) and returns it. Of a Work that is not Pending it changes
+	// nothing and returns it as it is. A Work past its Due is not touched: the engine fails it.
+	Acknowledge(ctx context.Context, work string, noop bool, at time.Time) (Command, error)
+	// Complete ends a Running (or Pending) Work, once; ErrEnded when it has ended before.
+	Complete(ctx context.Context, work string, status deploy.WorkStatus, d deploy.Diagnostics, at time.Time) error
+	// OpenDeployments returns the deployments in which the host has open Work.
+	OpenDeployments(ctx context.Context, host string) ([]Deployment, error)
+}
+
+// User is an identity of the IAM endpoint.
+type User struct {
+	Name      string
+	Path      string // starts and ends with "/"
+	ID        string
+	CreatedAt time.Time
+}
+
+// AccessKey belongs to a user; the root key has User "". Secret is sealed (package seal): the store never sees it in clear.
+type AccessKey struct {
+	ID        string
+	User      string
+	Secret    []byte
+	Active    bool
+	CreatedAt time.Time
+}
+
+// Identities keeps users, their access keys and inline policies.
+type Identities interface {
+	CreateUser(ctx context.Context, u User) error // ErrExists
+	User(ctx context.Context, name string) (User, error)
+	Users(ctx context.Context, after string, limit int) ([]User, error)
+	DeleteUser(ctx context.Context, name string) error      // ErrNotFound; ErrInUse while it has keys or policies
+	CreateAccessKey(ctx context.Context, k AccessKey) error // ErrNotFound without its user; ErrExists
+	AccessKey(ctx context.Context, id string) (AccessKey, error)
+	AccessKeys(ctx context.Context, user string) ([]AccessKey, error)
+	DeleteAccessKey(ctx context.Context, user, id string) error
+	PutPolicy(ctx context.Context, user, name, document string) error
+	Policy(ctx context.Context, user, name string) (string, error)
+	Policies(ctx context.Context, user string) ([]string, error)
+	DeletePolicy(ctx context.Context, user, name string) error
+}
+
+// Secrets keeps sealed secrets of the server itself, such as the specification-signing key.
+type Secrets interface {
+	Secret(ctx context.Context, name string) ([]byte, error)
+	// AddSecret stores sealed unless the name exists, and returns what is stored then: of several servers that start at
+	// once, one wins.
+	AddSecret(ctx context.Context, name string, sealed []byte) ([]byte, error)
+}
+
+// Store is everything; only the server needs all of it.
+type Store interface {
+	Applications
+	Groups
+	Configs
+	Revisions
+	Hosts
+	Deployments
+	Rounds
+	Commands
+	Identities
+	Secrets
+	Ping(ctx context.Context) error
+	Close() error
+}
