@@ -12,7 +12,7 @@ func RevisionKey(r awsapi.RevisionLocation) string {
 	switch {
 	case r.S3Location != nil:
 		s := r.S3Location
-		return join("S3", str(s.Bucket), str(s.Key), str(s.BundleType), str(s.Version), strings.Trim(str(s.ETag), `"`))
+		return join("S3", str(s.Bucket), str(s.Key), string(s.BundleType), str(s.Version), strings.Trim(str(s.ETag), `"`))
 	case r.GitHubLocation != nil:
 		return join("GitHub", str(r.GitHubLocation.Repository), str(r.GitHubLocation.CommitId))
 	case r.AppSpecContent != nil:
@@ -26,9 +26,9 @@ func RevisionKey(r awsapi.RevisionLocation) string {
 // join separates parts by a byte that no part can hold: the API refuses control characters in all of them.
 func join(parts ...string) string { return strings.Join(parts, "\x1f") }
 
-func str[S ~string](p *S) string {
+func str(p *string) string {
 	if p == nil {
 		return ""
 	}
-	return string(*p)
+	return *p
 }
