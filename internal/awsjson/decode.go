@@ -81,7 +81,7 @@ func assignStruct(dst reflect.Value, object map[string]any, path string) error {
 	for i := range dst.NumField() {
 		name, _, _ := strings.Cut(dst.Type().Field(i).Tag.Get("json"), ",")
 		value := object[name]
-		if value == nil {
+		if name == "" || value == nil {
 			continue
 		}
 		if err := assign(dst.Field(i), value, join(path, name)); err != nil {

@@ -2,6 +2,7 @@ package awsjson
 
 import (
 	"context"
+	"errors"
 	"net/http"
 )
 
@@ -41,5 +42,9 @@ func flush(w http.ResponseWriter, e *exchange) error {
 	if e.afterReply == nil {
 		return nil
 	}
-	return http.NewResponseController(w).Flush()
+	err := http.NewResponseController(w).Flush()
+	if errors.Is(err, http.ErrNotSupported) {
+		return nil // a wrapper that cannot flush says nothing about the caller
+	}
+	return err
 }
