@@ -1,0 +1,17 @@
+//go:build !linux
+
+package script
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Identify is only possible on Linux, which tells boot and start time in /proc.
+func Identify(pgid int) (Group, error) {
+	return Group{}, fmt.Errorf("identify process group %d: %w", pgid, errors.ErrUnsupported)
+}
+
+// Kill never signals anything here, because no group can be identified.
+func (g Group) Kill(time.Duration) (bool, error) { return false, nil }

@@ -1,0 +1,171 @@
+//go:build unix
+
+package script
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// defaultPath is the PATH of a script whose environment names none.
+const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// busyTries and busyPause bound the wait for a script that is "text file busy": a process forked by another hook in the
+// moment in which the agent wrote the script holds it open for writing until its own exec.
+const (
+	busyTries = 10
+	busyPause = 20 * time.Millisecond
+)
+
+// spawn starts the script with the given outputs, in a group of its own. A file without "#!" is run by /bin/sh, as a shell
+// would (agent.md 9.2).
+func spawn(c Command, stdout, stderr *os.File) (*exec.Cmd, error) {
+	argv, attr, env, err := plan(c)
+	if err != nil {
+		return nil, err
+	}
+	for try := 1; ; try++ {
+		cmd := &exec.Cmd{
+			Path: argv[0], Args: argv, Env: env, Dir: c.Dir,
+			Stdout: stdout, Stderr: stderr, SysProcAttr: attr, // no Stdin: reads get EOF
+		}
+		err := cmd.Start()
+		switch {
+		case err == nil:
+			return cmd, nil
+		case errors.Is(err, syscall.ENOEXEC) && argv[0] == c.Path:
+			argv = []string{"/bin/sh", c.Path}
+		case errors.Is(err, syscall.ETXTBSY) && try < busyTries:
+			time.Sleep(busyPause)
+		default:
+			return nil, explain(c, err)
+		}
+	}
+}
+
+// plan turns the command into an argument list, process attributes and an environment. The user is set by the kernel when
+// the script is started: su would need a login shell, which the accounts of services do not have.
+func plan(c Command) (argv []string, attr *syscall.SysProcAttr, env []string, err error) {
+	attr = &syscall.SysProcAttr{Setpgid: true}
+	env = withPath(c.Env)
+	if c.Sudo {
+		argv, err = sudoCommand(c, env)
+		return argv, attr, env, err
+	}
+	if c.RunAs != "" {
+		a, err := lookUpAccount(c.RunAs)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		attr.Credential = a.credential()
+		env = a.environ(env)
+	}
+	return []string{c.Path}, attr, env, nil
+}
+
+// sudoCommand returns the argument list that runs the script through sudo. It never asks for a password: nobody would see
+// the question.
+func sudoCommand(c Command, env []string) ([]string, error) {
+	sudo, err := find("sudo", env)
+	if err != nil {
+		return nil, fmt.Errorf("run %s with sudo: %w; install sudo, or remove 'sudo: true' from the script's entry in the AppSpec", c.Path, err)
+	}
+	argv := []string{sudo, "-n"}
+	if c.RunAs != "" {
+		argv = append(argv, "-u", c.RunAs)
+	}
+	return append(argv, "--", c.Path), nil
+}
+
+// find looks a program up in the PATH of env, which need not be the agent's.
+func find(program string, env []string) (string, error) {
+	for _, dir := range filepath.SplitList(value(env, "PATH")) {
+		path := filepath.Join(dir, program)
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("%s is not in PATH (%s)", program, value(env, "PATH"))
+}
+
+// withPath returns a copy of env that holds a PATH. It is never nil: a nil environment would make the child inherit the
+// agent's, which can hold credentials.
+func withPath(env []string) []string {
+	env = append([]string{}, env...)
+	if value(env, "PATH") == "" {
+		env = append(env, "PATH="+defaultPath)
+	}
+	return env
+}
+
+// value returns what env sets key to. The last setting counts, as in os/exec.
+func value(env []string, key string) string {
+	for i := len(env) - 1; i >= 0; i-- {
+		if v, ok := strings.CutPrefix(env[i], key+"="); ok {
+			return v
+		}
+	}
+	return ""
+}
+
+// explain adds to the error of a failed start what the kernel does not say.
+func explain(c Command, err error) error {
+	info, statErr := os.Stat(c.Path)
+	switch {
+	case statErr != nil:
+		return err
+	case info.IsDir():
+		return fmt.Errorf("%s is a folder, not a script: %w", c.Path, err)
+	case errors.Is(err, syscall.ENOENT):
+		return explainMissing(c, err)
+	case errors.Is(err, syscall.EPERM) && c.RunAs != "":
+		return fmt.Errorf("run %s as %s: %w; the agent needs to run as root to become another user", c.Path, c.RunAs, err)
+	case errors.Is(err, syscall.EACCES) && c.RunAs != "":
+		return fmt.Errorf("run %s as %s: %w; that user must be able to reach and execute the file", c.Path, c.RunAs, err)
+	}
+	return err
+}
+
+// explainMissing tells why the kernel says "no such file" of a script that exists: it means the working folder, or the
+// program after "#!".
+func explainMissing(c Command, err error) error {
+	if c.Dir != "" {
+		if _, statErr := os.Stat(c.Dir); statErr != nil {
+			return fmt.Errorf("run %s: working folder: %w", c.Path, statErr)
+		}
+	}
+	interpreter := shebang(c.Path)
+	if strings.HasSuffix(interpreter, "\r") {
+		return fmt.Errorf("%s has Windows line endings, so its interpreter is taken to be %q: %w; save it with Unix line endings (dos2unix)",
+			c.Path, interpreter, err)
+	}
+	if interpreter != "" {
+		return fmt.Errorf("the interpreter of %s, %s, is not on this host: %w; install it or correct the first line of the script",
+			c.Path, interpreter, err)
+	}
+	return err
+}
+
+// shebang returns the interpreter that the first line of the script names, or "".
+func shebang(path string) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	line, _ := bufio.NewReaderSize(f, 256).ReadSlice('\n') // 256 is all that the kernel reads
+	rest, ok := bytes.CutPrefix(line, []byte("#!"))
+	if !ok {
+		return ""
+	}
+	name, _, _ := strings.Cut(strings.Trim(string(rest), " \t\n"), " ")
+	return name
+}
