@@ -1,0 +1,125 @@
+package bundle
+
+import (
+	"archive/tar"
+	"bufio"
+	"bytes"
+	"compress/bzip2"
+	"compress/gzip"
+	"context"
+	"fmt"
+	"io"
+	"os"
+)
+
+// maxTrailer bounds what may follow the end of a tar archive: padding to a tape's record size, 10 KiB as a rule.
+const maxTrailer = 64 << 20
+
+// blockSize is the unit of a tar archive. At least one block of zeros marks its end.
+const blockSize = 512
+
+// readTar visits the entries of a tar archive and checks that it is complete.
+func readTar(ctx context.Context, path string, t Type, visit func(*entry) error) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	stream, err := decompress(bufio.NewReaderSize(f, 64<<10), t)
+	if err != nil {
+		return err
+	}
+	counted := &countingReader{ctx: ctx, source: stream}
+	archive := tar.NewReader(counted)
+	for {
+		before := counted.n
+		header, err := archive.Next()
+		if err == io.EOF {
+			return checkEnd(counted, before)
+		}
+		if err != nil {
+			return corrupt(err)
+		}
+		if header.Typeflag == tar.TypeXGlobalHeader {
+			continue // git archive, and with it GitHub, begins with one
+		}
+		if err := visit(tarEntry(header, archive)); err != nil {
+			return err
+		}
+	}
+}
+
+// checkEnd makes sure that a tar archive ended with its end mark and not just between two entries, where archive/tar cannot
+// see that something is missing, and reads the rest so that the checksum of the compression is verified. At most 511 bytes of
+// padding can precede the mark, so fewer than a block's bytes since the last entry mean that there was none.
+func checkEnd(r *countingReader, before int64) error {
+	if r.n-before < blockSize {
+		return corrupt(io.ErrUnexpectedEOF)
+	}
+	n, err := io.CopyN(io.Discard, r, maxTrailer)
+	if err == nil {
+		return &Error{Message: fmt.Sprintf("it holds more than %d bytes behind its end", n)}
+	}
+	if err != io.EOF {
+		return corrupt(err)
+	}
+	return nil
+}
+
+// decompress returns the tar stream within r. A tar may be compressed whatever it is called, but a tgz must be (agent.md
+// 10.4).
+func decompress(r *bufio.Reader, t Type) (io.Reader, error) {
+	magic, _ := r.Peek(6)
+	switch {
+	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
+		z, err := gzip.NewReader(r)
+		if err != nil {
+			return nil, corrupt(err)
+		}
+		return z, nil
+	case len(magic) == 0:
+		return nil, &Error{Message: "it is empty; pack and upload it again"}
+	case t == Tgz:
+		return nil, &Error{Message: "it is not compressed with gzip although its bundle type is tgz; a plain tar has bundle type tar"}
+	case bytes.HasPrefix(magic, []byte("BZh")):
+		return bzip2.NewReader(r), nil
+	case bytes.HasPrefix(magic, []byte("\xfd7zXZ\x00")):
+		return nil, &Error{Message: "it is compressed with xz; compress it with gzip"}
+	case bytes.HasPrefix(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		return nil, &Error{Message: "it is compressed with zstd; compress it with gzip"}
+	case bytes.HasPrefix(magic, []byte("PK\x03\x04")):
+		return nil, &Error{Message: "it is a zip archive; register the revision with bundle type zip"}
+	}
+	return r, nil
+}
+
+// tarEntry translates a header.
+func tarEntry(h *tar.Header, content io.Reader) *entry {
+	return &entry{
+		name:     h.Name,
+		mode:     h.FileInfo().Mode(),
+		hardLink: h.Typeflag == tar.TypeLink,
+		link:     h.Linkname,
+		size:     h.Size,
+		modified: h.ModTime,
+		uid:      h.Uid,
+		gid:      h.Gid,
+		open:     func() (io.ReadCloser, error) { return io.NopCloser(content), nil },
+	}
+}
+
+// countingReader counts what has been read, and stops when the context ends.
+type countingReader struct {
+	ctx    context.Context
+	source io.Reader
+	n      int64
+}
+
+func (r *countingReader) Read(b []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := r.source.Read(b)
+	r.n += int64(n)
+	return n, err
+}
