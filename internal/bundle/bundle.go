@@ -83,10 +83,14 @@ func Extract(ctx context.Context, path string, t Type, dst string, o Options) (S
 		return Stats{}, fmt.Errorf("unpack %s: %w", path, err)
 	}
 	stats, err := unpack(ctx, path, t, dst, o)
-	if err != nil {
-		return Stats{}, errors.Join(blame(ctx, path, dst, err), removeAll(dst))
+	if err == nil {
+		return stats, nil
 	}
-	return stats, nil
+	err = blame(ctx, path, dst, err)
+	if removeErr := removeAll(dst); removeErr != nil {
+		err = errors.Join(err, fmt.Errorf("remove what was unpacked: %w", removeErr))
+	}
+	return Stats{}, err
 }
 
 // Measure reads an archive's headers without unpacking it, so that space can be checked first. For tgz it reads the whole
@@ -111,13 +115,7 @@ func Measure(ctx context.Context, path string, t Type) (Stats, error) {
 
 // read calls visit with each entry of the bundle, in the archive's order. Errors name the entry but not yet the bundle.
 func read(ctx context.Context, path string, t Type, visit func(*entry) error) error {
-	named := func(e *entry) error {
-		err := visit(e)
-		if defect := (*Error)(nil); errors.As(err, &defect) {
-			defect.Entry = e.name
-		}
-		return err
-	}
+	named := func(e *entry) error { return inEntry(e.name, visit(e)) }
 	switch t {
 	case Tar, Tgz:
 		return readTar(ctx, path, t, named)
@@ -125,6 +123,14 @@ func read(ctx context.Context, path string, t Type, visit func(*entry) error) er
 		return readZip(path, named)
 	}
 	return &Error{Message: fmt.Sprintf("unknown bundle type %q; it must be tar, tgz or zip", t)}
+}
+
+// inEntry sets the entry of an *Error.
+func inEntry(name string, err error) error {
+	if defect := (*Error)(nil); errors.As(err, &defect) {
+		defect.Entry = name
+	}
+	return err
 }
 
 // unpack extracts into the empty folder dst.
@@ -149,16 +155,16 @@ func unpack(ctx context.Context, path string, t Type, dst string, o Options) (St
 // not be told that the bundle is corrupt.
 func blame(ctx context.Context, path, dst string, err error) error {
 	if ctx.Err() != nil {
-		return fmt.Errorf("unpack %s: %w", path, context.Cause(ctx))
+		return fmt.Errorf("bundle %s: %w", path, context.Cause(ctx))
 	}
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return fmt.Errorf("unpack %s: %w; the part that was unpacked is removed again, make room (bytes or inodes) where %s lies", path, err, dst)
+		return fmt.Errorf("bundle %s: %w; the part that was unpacked is removed again, make room (bytes or inodes) where %s lies", path, err, dst)
 	}
 	if defect := (*Error)(nil); errors.As(err, &defect) {
 		defect.Path = path
 		return defect
 	}
-	return fmt.Errorf("unpack %s: %w", path, err)
+	return fmt.Errorf("bundle %s: %w", path, err)
 }
 
 // makeEmpty makes the folder dst, or accepts it if it is there and empty.

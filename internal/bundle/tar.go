@@ -9,7 +9,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"strings"
 )
 
 // maxTrailer bounds what may follow the end of a tar archive: padding to a tape's record size, 10 KiB as a rule.
@@ -17,6 +19,10 @@ const maxTrailer = 64 << 20
 
 // blockSize is the unit of a tar archive. At least one block of zeros marks its end.
 const blockSize = 512
+
+// knownTypes are the type flags of files, folders and links. Others, such as parts of multi-volume archives, would look like
+// regular files.
+var knownTypes = string([]byte{tar.TypeReg, tar.TypeCont, tar.TypeGNUSparse, tar.TypeDir, tar.TypeSymlink, tar.TypeLink})
 
 // readTar visits the entries of a tar archive and checks that it is complete.
 func readTar(ctx context.Context, path string, t Type, visit func(*entry) error) error {
@@ -31,15 +37,16 @@ func readTar(ctx context.Context, path string, t Type, visit func(*entry) error)
 	}
 	counted := &countingReader{ctx: ctx, source: stream}
 	archive := tar.NewReader(counted)
-	for {
+	for last := ""; ; {
 		before := counted.n
 		header, err := archive.Next()
 		if err == io.EOF {
 			return checkEnd(counted, before)
 		}
 		if err != nil {
-			return corrupt(err)
+			return inEntry(last, corrupt(err))
 		}
+		last = header.Name
 		if header.Typeflag == tar.TypeXGlobalHeader {
 			continue // git archive, and with it GitHub, begins with one
 		}
@@ -95,9 +102,13 @@ func decompress(r *bufio.Reader, t Type) (io.Reader, error) {
 
 // tarEntry translates a header.
 func tarEntry(h *tar.Header, content io.Reader) *entry {
+	mode := h.FileInfo().Mode()
+	if !strings.ContainsRune(knownTypes, rune(h.Typeflag)) {
+		mode |= fs.ModeIrregular
+	}
 	return &entry{
 		name:     h.Name,
-		mode:     h.FileInfo().Mode(),
+		mode:     mode,
 		hardLink: h.Typeflag == tar.TypeLink,
 		link:     h.Linkname,
 		size:     h.Size,

@@ -20,13 +20,10 @@ func readZip(path string, visit func(*entry) error) error {
 	defer archive.Close()
 	for _, f := range archive.File {
 		e, err := zipEntry(f)
-		if err == nil {
-			err = visit(e)
-		}
-		if defect := (*Error)(nil); errors.As(err, &defect) {
-			defect.Entry = f.Name
-		}
 		if err != nil {
+			return inEntry(f.Name, err)
+		}
+		if err := visit(e); err != nil {
 			return err
 		}
 	}
