@@ -267,6 +267,7 @@ type Identities interface {
 	CreateAccessKey(ctx context.Context, k AccessKey) error // ErrNotFound without its user; ErrExists
 	AccessKey(ctx context.Context, id string) (AccessKey, error)
 	AccessKeys(ctx context.Context, user string) ([]AccessKey, error)
+	SetAccessKeyActive(ctx context.Context, user, id string, active bool) error // ErrNotFound
 	DeleteAccessKey(ctx context.Context, user, id string) error
 	PutPolicy(ctx context.Context, user, name, document string) error
 	Policy(ctx context.Context, user, name string) (string, error)
