@@ -12,6 +12,8 @@
 //
 // A target:  Pending → InProgress → Succeeded | Failed;  Pending → Skipped when it is never attempted.
 //
+//	Ready between two phases that it takes part in; Ready → Skipped when the second is never attempted.
+//
 // A Work:    Pending → Running → Succeeded | Failed        (acknowledged, then completed or past its Due)
 //
 //	Pending → Succeeded                           (acknowledged as a no-op)
@@ -54,6 +56,11 @@ const (
 	TargetFailed     TargetStatus = "Failed"
 	TargetSkipped    TargetStatus = "Skipped"
 )
+
+// Terminal reports whether a target in this status has ended for good.
+func (s TargetStatus) Terminal() bool {
+	return s == TargetSucceeded || s == TargetFailed || s == TargetSkipped
+}
 
 // WorkStatus is the status of a Work; on the wire it is the status of a lifecycle event (service.md 3.4).
 type WorkStatus string
@@ -143,7 +150,8 @@ type State struct {
 // Facts are observations that operators and the outside world stored about the deployment.
 type Facts struct {
 	Stop *Stop `json:"stop,omitzero"`
-	// Approved is the number of phases that an operator has let begin (ContinueDeployment).
+	// Approved is the number of phases that an operator has let begin (ContinueDeployment): the gate of Plan.Phases[i] is
+	// open when Approved > i, so that a continue stores State.Phase + 1.
 	Approved int `json:"approved,omitzero"`
 	// Alarms names the alarms that were seen active.
 	Alarms []string `json:"alarms,omitzero"`
@@ -173,6 +181,7 @@ type Target struct {
 type Failure struct {
 	Event       lifecycle.Event `json:"event"`
 	Diagnostics Diagnostics     `json:"diagnostics"`
+	At          time.Time       `json:"at,omitzero"` // when the event ended; the earliest is named first in a message
 	// AgentIssue says that the agent never took or never finished the Work, as opposed to a script that failed.
 	AgentIssue bool `json:"agentIssue,omitzero"`
 }

@@ -4,10 +4,12 @@
 package planner
 
 import (
+	"fmt"
 	"time"
 
 	"grapnel/internal/awsapi"
 	"grapnel/internal/deploy"
+	"grapnel/internal/lifecycle"
 )
 
 // Times of service.md 4.5.
@@ -40,11 +42,74 @@ type Request struct {
 }
 
 // Compile returns the plan of a deployment. A plan whose phase has no targets is legal: the deployment fails with
-// NO_INSTANCES (service.md 4.1). An error says which setting this platform cannot do yet.
-func Compile(r Request) (deploy.Plan, error) { panic("to be written") }
+// NO_INSTANCES (service.md 4.1). An *UnsupportedError says which setting this platform cannot do yet.
+func Compile(r Request) (deploy.Plan, error) {
+	if err := supported(r.Group, r.Config); err != nil {
+		return deploy.Plan{}, err
+	}
+	health, err := healthRule(r.Config)
+	if err != nil {
+		return deploy.Plan{}, err
+	}
+	return deploy.Plan{
+		Phases: []deploy.Phase{{
+			Name:    "in-place",
+			Targets: pick(r),
+			Steps:   inPlaceSteps(r.IgnoreApplicationStopFailures),
+			Health:  health,
+		}},
+		Limit:    InPlaceLimit,
+		Rollback: rollback(r),
+	}, nil
+}
 
-// Select returns the hosts that the group's on-premises tag filters match (service.md 4.1), by name.
-func Select(g awsapi.DeploymentGroupInfo, hosts []Host) []Host { panic("to be written") }
+func inPlaceSteps(ignoreStopFailures bool) []deploy.Step {
+	steps := make([]deploy.Step, len(lifecycle.InPlace))
+	for i, event := range lifecycle.InPlace {
+		info, _ := lifecycle.Lookup(event)
+		steps[i] = deploy.Step{
+			Event:         event,
+			By:            info.Runner,
+			Acknowledge:   AcknowledgeTimeout,
+			Timeout:       CompleteTimeout,
+			IgnoreFailure: info.Ignorable && ignoreStopFailures,
+		}
+	}
+	return steps
+}
 
-// Predefined returns the deployment configs that exist without being created, by name (service.md 5.1).
-func Predefined() []awsapi.DeploymentConfigInfo { panic("to be written") }
+func healthRule(c awsapi.DeploymentConfigInfo) (deploy.Health, error) {
+	m := c.MinimumHealthyHosts
+	if m == nil {
+		return deploy.Health{}, fmt.Errorf("deployment config %s has no minimumHealthyHosts", awsapi.Value(c.DeploymentConfigName))
+	}
+	h := deploy.Health{Type: deploy.HealthType(m.Type), Value: int(awsapi.Value(m.Value))}
+	switch h.Type {
+	case deploy.HostCount, deploy.FleetPercent, deploy.OneAtATime:
+		return h, nil
+	}
+	return deploy.Health{}, &UnsupportedError{"minimumHealthyHosts.type", string(m.Type)}
+}
+
+// rollback takes the deployment's own setting, or else the group's (service.md 6.1).
+func rollback(r Request) deploy.Rollback {
+	setting := r.AutoRollback
+	if setting == nil {
+		setting = r.Group.AutoRollbackConfiguration
+	}
+	var on deploy.Rollback
+	if setting == nil || !awsapi.Value(setting.Enabled) {
+		return on
+	}
+	for _, event := range setting.Events {
+		switch event {
+		case awsapi.AutoRollbackEventDeploymentFailure:
+			on.OnFailure = true
+		case awsapi.AutoRollbackEventDeploymentStopOnAlarm:
+			on.OnAlarm = true
+		case awsapi.AutoRollbackEventDeploymentStopOnRequest:
+			on.OnStop = true
+		}
+	}
+	return on
+}
