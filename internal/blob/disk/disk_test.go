@@ -1,0 +1,261 @@
+package disk
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"grapnel/internal/blob"
+	"grapnel/internal/blob/blobtest"
+)
+
+// TestMain lets the tests below run this program again as a child that is killed, or has a tiny disk.
+func TestMain(m *testing.M) {
+	switch root := os.Getenv("DISK_TEST_ROOT"); os.Getenv("DISK_TEST_CHILD") {
+	case "put":
+		putForever(root)
+	case "fill":
+		fillDisk(root)
+	default:
+		os.Exit(m.Run())
+	}
+}
+
+func open(t testing.TB, root string) *Store {
+	t.Helper()
+	s, err := Open(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestStore(t *testing.T) {
+	t.Parallel()
+	blobtest.Run(t, func(t testing.TB) (blobtest.Store, func() blobtest.Store) {
+		root := t.TempDir()
+		return open(t, root), func() blobtest.Store { return open(t, root) }
+	})
+}
+
+func TestNames(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		key := string(rapid.SliceOfN(rapid.SampledFrom([]byte("aA./+%\x00\xff")), 1, blob.MaxKey).Draw(t, "key"))
+		path := keyPath(key)
+		for part := range strings.SplitSeq(path, "/") {
+			if len(part) > 255 || strings.HasPrefix(part, ".") || part != filepath.Clean(part) {
+				t.Fatalf("bad file name %q", part)
+			}
+		}
+		if back, err := pathKey(path); err != nil || back != key {
+			t.Fatalf("%q came back as %q, error %v", key, back, err)
+		}
+	})
+}
+
+// files lists what is in tmp.
+func files(t *testing.T, s *Store) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(s.tmp(), "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func TestReap(t *testing.T) {
+	t.Parallel()
+	s, ctx := open(t, t.TempDir()), t.Context()
+	if err := s.CreateBucket(ctx, "bundles"); err != nil {
+		t.Fatal(err)
+	}
+	id, err := s.CreateUpload(ctx, "bundles", "k", &blob.Attributes{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := blob.Upload{Bucket: "bundles", Key: "k", ID: id}
+	for _, tt := range []struct {
+		after time.Duration
+		want  int
+	}{{blob.UploadLife - time.Hour, 0}, {blob.UploadLife + time.Hour, 1}, {blob.UploadLife + time.Hour, 0}} {
+		if n, err := s.Reap(ctx, time.Now().Add(tt.after)); err != nil || n != tt.want {
+			t.Errorf("after %v: reaped %d, error %v; want %d", tt.after, n, err, tt.want)
+		}
+	}
+	if _, _, err := s.ListParts(ctx, u); !errors.Is(err, blob.ErrNoUpload) {
+		t.Errorf("got error %v, want %v", err, blob.ErrNoUpload)
+	}
+	if left := files(t, s); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// TestDamaged: a file that is no record is an error that names it, not an object.
+func TestDamaged(t *testing.T) {
+	t.Parallel()
+	for name, content := range map[string]string{
+		"empty": "", "short": magic, "no magic": strings.Repeat("x", 100),
+		"huge length": strings.Repeat("x", 100) + "\xff\xff\xff\xff\xff\xff\xff\xff" + magic,
+		"no JSON":     "{\x00\x00\x00\x00\x00\x00\x00\x01" + magic,
+		"cut":         `{"size":5}` + "\x00\x00\x00\x00\x00\x00\x00\x0a" + magic,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := open(t, t.TempDir())
+			if err := s.CreateBucket(t.Context(), "bundles"); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(s.bucketDir("bundles"), "objects", "k"), []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, err := s.Stat(t.Context(), "bundles", "k")
+			if err == nil || errors.Is(err, blob.ErrNoKey) || !strings.Contains(err.Error(), "objects/k") {
+				t.Errorf("got error %v", err)
+			}
+		})
+	}
+}
+
+// TestFailedPutLeavesNothing looks at the folder itself.
+func TestFailedPutLeavesNothing(t *testing.T) {
+	t.Parallel()
+	s := open(t, t.TempDir())
+	if err := s.CreateBucket(t.Context(), "bundles"); err != nil {
+		t.Fatal(err)
+	}
+	broken := io.MultiReader(strings.NewReader("x"), brokenReader{})
+	if _, err := s.Put(t.Context(), "bundles", "k", broken, &blob.Attributes{}); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("got error %v", err)
+	}
+	if left := files(t, s); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+type brokenReader struct{}
+
+func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+// child runs this program again; command is prepended to it.
+func child(t *testing.T, role, root string, command ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := append(command, self)
+	cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
+	cmd.Env = append(os.Environ(), "DISK_TEST_CHILD="+role, "DISK_TEST_ROOT="+root)
+	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+// body is what putForever stores under the i-th key.
+func body(i int) string { return strings.Repeat(fmt.Sprintf("%06d", i), 5000) }
+
+// putForever stores objects, and says so on standard output, until it is killed.
+func putForever(root string) {
+	s, err := Open(root)
+	if err == nil {
+		err = s.CreateBucket(context.Background(), "bundles")
+	}
+	for i := 0; err == nil; i++ {
+		_, err = s.Put(context.Background(), "bundles", fmt.Sprintf("key/%d", i), strings.NewReader(body(i)), &blob.Attributes{})
+		if err == nil {
+			fmt.Println(i)
+		}
+	}
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
+
+// TestKilled: every acknowledged object survives kill -9, nothing half-written is seen, and nothing is left in tmp.
+func TestKilled(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	cmd := child(t, "put", root)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	acknowledged := 0
+	for lines := bufio.NewScanner(out); lines.Scan(); acknowledged++ {
+		if acknowledged == 50 {
+			cmd.Process.Kill() // what is still in the pipe was acknowledged too
+		}
+	}
+	cmd.Wait()
+
+	s := open(t, root)
+	if left := files(t, s); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	page, err := s.List(t.Context(), "bundles", blob.Query{Max: 1_000_000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(page.Objects); n < acknowledged || n > acknowledged+1 {
+		t.Errorf("%d objects survive of %d acknowledged", n, acknowledged)
+	}
+	for i := range len(page.Objects) {
+		r, _, err := s.Open(t.Context(), "bundles", fmt.Sprintf("key/%d", i), blob.Range{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(r)
+		r.Close()
+		if err != nil || string(got) != body(i) {
+			t.Errorf("object %d is damaged (error %v)", i, err)
+		}
+	}
+}
+
+// fillDisk runs on a disk of 1 MiB.
+func fillDisk(root string) {
+	ctx := context.Background()
+	s, err := Open(root)
+	if err == nil {
+		err = s.CreateBucket(ctx, "bundles")
+	}
+	if err == nil {
+		_, err = s.Put(ctx, "bundles", "small", strings.NewReader("fits"), &blob.Attributes{})
+	}
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = s.Put(ctx, "bundles", "big", strings.NewReader(strings.Repeat("x", 2<<20)), &blob.Attributes{})
+	left, _ := os.ReadDir(s.tmp())
+	_, again := s.Put(ctx, "bundles", "small", strings.NewReader("still fits"), &blob.Attributes{})
+	_, big := s.Stat(ctx, "bundles", "big")
+	fmt.Println(errors.Is(err, blob.ErrFull), len(left), again, errors.Is(big, blob.ErrNoKey))
+}
+
+// TestFull runs on a tmpfs of its own, in a mount namespace that ends with the child.
+func TestFull(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	mount := []string{"unshare", "--user", "--map-root-user", "--mount", "sh", "-c",
+		`mount -t tmpfs -o size=1m tmpfs "$DISK_TEST_ROOT" && exec "$0"`}
+	if exec.Command(mount[0], "--user", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "tmpfs", root).Run() != nil {
+		t.Skip("needs unshare with user namespaces: apt-get install util-linux, and sysctl kernel.unprivileged_userns_clone=1")
+	}
+	out, err := child(t, "fill", root, mount...).Output()
+	if want := "true 0 <nil> true\n"; err != nil || string(out) != want {
+		t.Errorf("got %q, error %v; want %q", out, err, want)
+	}
+}

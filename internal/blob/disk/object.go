@@ -1,0 +1,160 @@
+package disk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"grapnel/internal/blob"
+)
+
+// Put implements blob.Store.
+func (s *Store) Put(_ context.Context, bucket, key string, body io.Reader, attrs *blob.Attributes) (blob.Object, error) {
+	base, path, err := s.locate(bucket, key)
+	if err != nil {
+		return blob.Object{}, err
+	}
+	tmp, object, err := s.write(body, func(size int64, md5 string) (blob.Object, error) {
+		return blob.Object{Key: key, Size: size, ETag: md5, Modified: now(), Attributes: *attrs}, nil
+	})
+	if err == nil {
+		err = s.publish(tmp, base, path, blob.ErrNoBucket)
+	}
+	if err != nil {
+		return blob.Object{}, fmt.Errorf("put %s/%s: %w", bucket, key, err)
+	}
+	return object, nil
+}
+
+// Open implements blob.Store.
+func (s *Store) Open(_ context.Context, bucket, key string, r blob.Range) (io.ReadCloser, blob.Object, error) {
+	_, path, err := s.locate(bucket, key)
+	if err != nil {
+		return nil, blob.Object{}, err
+	}
+	f, object, err := openRecord(path)
+	if err != nil {
+		return nil, blob.Object{}, noKey(err, bucket, key)
+	}
+	offset, count, err := r.Resolve(object.Size)
+	if err == nil {
+		_, err = f.Seek(offset, io.SeekStart)
+	}
+	if err != nil {
+		return nil, object, errors.Join(err, f.Close())
+	}
+	return readCloser{&io.LimitedReader{R: f, N: count}, f}, object, nil
+}
+
+// Stat implements blob.Store.
+func (s *Store) Stat(_ context.Context, bucket, key string) (blob.Object, error) {
+	_, path, err := s.locate(bucket, key)
+	if err != nil {
+		return blob.Object{}, err
+	}
+	object, err := statRecord(path)
+	return object, noKey(err, bucket, key)
+}
+
+// Delete implements blob.Store.
+func (s *Store) Delete(_ context.Context, bucket, key string) error {
+	base, path, err := s.locate(bucket, key)
+	if err != nil {
+		return err
+	}
+	if err := s.remove(base, path); err != nil {
+		return fmt.Errorf("delete %s/%s: %w", bucket, key, err)
+	}
+	return nil
+}
+
+// List implements blob.Store.
+func (s *Store) List(ctx context.Context, bucket string, q blob.Query) (blob.Page, error) {
+	base, err := s.objects(bucket)
+	if err != nil {
+		return blob.Page{}, err
+	}
+	keys, err := listKeys(base)
+	if err != nil {
+		return blob.Page{}, fmt.Errorf("list %s: %w", bucket, err)
+	}
+	selected := blob.Select(keys, q)
+	page := blob.Page{Prefixes: selected.Prefixes, Next: selected.Next}
+	for _, key := range selected.Keys {
+		if err := ctx.Err(); err != nil {
+			return blob.Page{}, err
+		}
+		object, err := statRecord(filepath.Join(base, keyPath(key)))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // deleted meanwhile
+		}
+		if err != nil {
+			return blob.Page{}, fmt.Errorf("list %s: %w", bucket, err)
+		}
+		page.Objects = append(page.Objects, object)
+	}
+	return page, nil
+}
+
+// listKeys returns the sorted keys of the files below base.
+func listKeys(base string) ([]string, error) {
+	var keys []string
+	err := filepath.WalkDir(base, func(path string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // removed meanwhile
+		}
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		relative, err := filepath.Rel(base, path)
+		if err != nil {
+			return err
+		}
+		key, err := pathKey(relative)
+		keys = append(keys, key)
+		return err
+	})
+	slices.Sort(keys)
+	return keys, err
+}
+
+// locate returns the folder of the bucket's objects and the file of the key.
+func (s *Store) locate(bucket, key string) (base, path string, err error) {
+	if err := blob.CheckKey(key); err != nil {
+		return "", "", err
+	}
+	base, err = s.objects(bucket)
+	return base, filepath.Join(base, keyPath(key)), err
+}
+
+// objects returns the folder of the bucket's objects, which exists.
+func (s *Store) objects(bucket string) (string, error) {
+	base := filepath.Join(s.bucketDir(bucket), "objects")
+	if blob.CheckBucket(bucket) != nil {
+		return "", noBucket(bucket)
+	}
+	if _, err := os.Stat(base); errors.Is(err, fs.ErrNotExist) {
+		return "", noBucket(bucket)
+	} else if err != nil {
+		return "", fmt.Errorf("open bucket %s: %w", bucket, err)
+	}
+	return base, nil
+}
+
+func noBucket(name string) error { return fmt.Errorf("%w: %s", blob.ErrNoBucket, name) }
+
+func noKey(err error, bucket, key string) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %s/%s", blob.ErrNoKey, bucket, key)
+	}
+	return err
+}
+
+// now has the resolution that S3 shows.
+func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
