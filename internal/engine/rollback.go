@@ -1,0 +1,151 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"grapnel/internal/awsapi"
+	"grapnel/internal/deploy"
+	"grapnel/internal/planner"
+	"grapnel/internal/store"
+)
+
+// planRollback adds to a round the deployment that its decision asks for, and its id to the message of the one that is rolled
+// back: that message names both (service.md 6.1). If what it would be made of is gone, the
+// deployment ends without one, and its message says so: to try for ever would keep it from ending.
+func (e *Engine) planRollback(ctx context.Context, r *store.Round) error {
+	rollback, err := e.rollbackOf(ctx, r)
+	if errors.Is(err, store.ErrNotFound) {
+		r.Decision.Rollback = false
+		r.Decision.RollbackMessage = fmt.Sprintf("Deployment %s cannot be rolled back: %v.", r.State.ID, err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	r.Rollback = rollback
+	r.Decision.RollbackMessage = strings.TrimSuffix(r.Decision.RollbackMessage, ".") + " as deployment " + *rollback.Info.DeploymentId + "."
+	return nil
+}
+
+// rollbackOf builds the deployment that rolls back the one of the round (service.md 6.1): the revision and the
+// fileExistsBehavior of the last good deployment, the group's settings of today, every host that they select now.
+func (e *Engine) rollbackOf(ctx context.Context, r *store.Round) (*store.Deployment, error) {
+	ended, err := e.store.Deployment(ctx, r.State.ID)
+	if err != nil {
+		return nil, err
+	}
+	good, err := e.store.Deployment(ctx, r.State.Facts.LastGood)
+	if err != nil {
+		return nil, fmt.Errorf("the last successful deployment %q: %w", r.State.Facts.LastGood, err)
+	}
+	group, err := e.group(ctx, ended)
+	if err != nil {
+		return nil, err
+	}
+	config, err := e.config(ctx, awsapi.Value(group.DeploymentConfigName))
+	if err != nil {
+		return nil, err
+	}
+	hosts, err := e.hosts(ctx, ended.GroupID)
+	if err != nil {
+		return nil, err
+	}
+	// A rollback runs the whole order on every host: the hosts that the ended deployment did not reach may have been half
+	// changed by an earlier one.
+	plan, err := planner.Compile(planner.Request{
+		Group: group, Config: config, Hosts: hosts,
+		RevisionKey: good.RevisionKey, CurrentKey: good.RevisionKey,
+		IgnoreApplicationStopFailures: awsapi.Value(ended.Info.IgnoreApplicationStopFailures),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("compile the plan: %w", err)
+	}
+	return &store.Deployment{
+		Info:        rollbackInfo(r, ended.Info, good.Info, group),
+		GroupID:     ended.GroupID,
+		RevisionKey: good.RevisionKey,
+		Plan:        plan,
+		Facts:       deploy.Facts{RollbackOf: r.State.ID},
+		Status:      deploy.Created,
+	}, nil
+}
+
+// rollbackInfo returns the frozen wire shape of a rollback.
+func rollbackInfo(r *store.Round, ended, good awsapi.DeploymentInfo, group awsapi.DeploymentGroupInfo) awsapi.DeploymentInfo {
+	return awsapi.DeploymentInfo{
+		ApplicationName:               ended.ApplicationName,
+		DeploymentGroupName:           ended.DeploymentGroupName,
+		DeploymentConfigName:          group.DeploymentConfigName,
+		DeploymentId:                  new(store.NewDeploymentID()),
+		PreviousRevision:              group.TargetRevision,
+		Revision:                      good.Revision,
+		CreateTime:                    awsapi.At(r.At),
+		Creator:                       awsapi.DeploymentCreatorCodeDeployRollback,
+		IgnoreApplicationStopFailures: new(awsapi.Value(ended.IgnoreApplicationStopFailures)),
+		AutoRollbackConfiguration:     group.AutoRollbackConfiguration,
+		UpdateOutdatedInstancesOnly:   new(false),
+		DeploymentStyle:               group.DeploymentStyle,
+		LoadBalancerInfo:              group.LoadBalancerInfo,
+		FileExistsBehavior:            good.FileExistsBehavior,
+		ComputePlatform:               ended.ComputePlatform,
+		Description:                   new(fmt.Sprintf("Rollback of deployment %s", r.State.ID)),
+		RollbackInfo: &awsapi.RollbackInfo{
+			RollbackTriggeringDeploymentId: new(r.State.ID),
+			RollbackMessage:                new(r.Decision.RollbackMessage),
+		},
+	}
+}
+
+// group returns the group of a deployment as it is now.
+func (e *Engine) group(ctx context.Context, d store.Deployment) (awsapi.DeploymentGroupInfo, error) {
+	application, name := awsapi.Value(d.Info.ApplicationName), awsapi.Value(d.Info.DeploymentGroupName)
+	group, err := e.store.Group(ctx, application, name)
+	if err != nil {
+		return awsapi.DeploymentGroupInfo{}, fmt.Errorf("the deployment group %s of application %s: %w", name, application, err)
+	}
+	return group.Info, nil
+}
+
+// config returns a predefined or a custom deployment config.
+func (e *Engine) config(ctx context.Context, name string) (awsapi.DeploymentConfigInfo, error) {
+	for _, c := range planner.Predefined() {
+		if awsapi.Value(c.DeploymentConfigName) == name {
+			return c, nil
+		}
+	}
+	config, err := e.store.Config(ctx, name)
+	if err != nil {
+		return awsapi.DeploymentConfigInfo{}, fmt.Errorf("the deployment config %s: %w", name, err)
+	}
+	return config, nil
+}
+
+// hosts returns the registered hosts with what the group remembers of them.
+func (e *Engine) hosts(ctx context.Context, group string) ([]planner.Host, error) {
+	registered, err := e.store.Hosts(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("the registered hosts: %w", err)
+	}
+	remembered, err := e.store.GroupHealth(ctx, group)
+	if err != nil {
+		return nil, fmt.Errorf("the health of the group's hosts: %w", err)
+	}
+	health := make(map[string]store.TargetHealth, len(remembered))
+	for _, h := range remembered {
+		health[h.Target] = h
+	}
+	var hosts []planner.Host
+	for _, h := range registered {
+		if !h.Info.DeregisterTime.IsZero() {
+			continue
+		}
+		name := awsapi.Value(h.Info.InstanceName)
+		hosts = append(hosts, planner.Host{
+			Name: name, Tags: h.Info.Tags, Healthy: health[name].Healthy, RevisionKey: health[name].RevisionKey,
+		})
+	}
+	return hosts, nil
+}

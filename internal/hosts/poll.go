@@ -1,0 +1,177 @@
+package hosts
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"grapnel/internal/awsapi"
+	"grapnel/internal/awsjson"
+	"grapnel/internal/deploy"
+	"grapnel/internal/store"
+)
+
+const (
+	// handOverAgain is how long a Work may stay unacknowledged before it is handed over again.
+	handOverAgain = 30 * time.Second
+	// lookAgain is how often a held poll looks although nobody rang: for Work to be handed over again, and for Work that
+	// another server issued.
+	lookAgain = 10 * time.Second
+	// replyLimit bounds what is still stored for a caller that has gone away.
+	replyLimit = 10 * time.Second
+)
+
+// poll answers PollHostCommand: with the host's next Work, at once or as soon as there is one, or with nothing after the
+// hold. It listens before it looks, so that nothing issued in between is missed.
+func (s *Service) poll(ctx context.Context, caller Caller, in *awsapi.PollHostCommandInput) (*awsapi.PollHostCommandOutput, error) {
+	if err := caller.is(in.HostIdentifier); err != nil {
+		return nil, err
+	}
+	leave := s.presence.arrive(caller.Name, agentVersion(ctx), time.Now())
+	defer leave()
+	s.bells.join(caller.Name)
+	defer s.bells.leave(caller.Name)
+	end := time.NewTimer(s.hold)
+	defer end.Stop()
+	for {
+		rung := s.bells.listen(caller.Name)
+		command, err := s.handOver(ctx, caller)
+		if err == nil {
+			return s.hostCommand(caller, command), nil
+		}
+		if !errors.Is(err, store.ErrNotFound) {
+			return nil, err
+		}
+		select {
+		case <-rung:
+		case <-time.After(lookAgain):
+		case <-end.C:
+			return &awsapi.PollHostCommandOutput{}, nil
+		case <-s.draining:
+			return &awsapi.PollHostCommandOutput{}, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// handOver takes the host's next Work, and gives it back if the reply does not get out. A caller that has gone away is
+// handed nothing; one that goes away meanwhile gets it taken back, so the store is not interrupted half-way.
+func (s *Service) handOver(ctx context.Context, caller Caller) (store.Command, error) {
+	if err := ctx.Err(); err != nil {
+		return store.Command{}, err
+	}
+	storing, cancel := context.WithTimeout(context.WithoutCancel(ctx), replyLimit)
+	defer cancel()
+	at := now()
+	command, err := s.store.HandOver(storing, caller.Name, at, at.Add(-handOverAgain))
+	if err != nil {
+		return store.Command{}, err
+	}
+	awsjson.AfterReply(ctx, func(failed error) {
+		if failed != nil {
+			s.handBack(context.WithoutCancel(ctx), caller, command)
+		}
+	})
+	return command, nil
+}
+
+// handBack forgets a hand-over and lets another held poll of the host have the Work. When that fails the Work is handed
+// over again later, as one that nobody acknowledged.
+func (s *Service) handBack(ctx context.Context, caller Caller, command store.Command) {
+	ctx, cancel := context.WithTimeout(ctx, replyLimit)
+	defer cancel()
+	if err := s.store.HandBack(ctx, command.ID, command.HandedAt); err != nil {
+		s.log.Warn("a command that did not reach its host is handed over again only after 30 s",
+			"host", caller.Name, "work", command.ID, "error", err)
+		return
+	}
+	s.bells.ring([]string{caller.Name})
+}
+
+// hostCommand is Work as the agent's protocol names it. The nonce tells one hand-over from the next; agents ignore it.
+func (s *Service) hostCommand(caller Caller, command store.Command) *awsapi.PollHostCommandOutput {
+	return &awsapi.PollHostCommandOutput{HostCommand: &awsapi.HostCommand{
+		HostIdentifier:        new(caller.ARN),
+		HostCommandIdentifier: new(command.ID),
+		DeploymentExecutionId: new(s.executionID(command.Deployment, caller)),
+		CommandName:           new(string(command.Event)),
+		Nonce:                 new(int64(command.Handovers)),
+	}}
+}
+
+// update answers PostHostCommandUpdate, which agents may send while they run a command; stock agents never do.
+func (s *Service) update(ctx context.Context, caller Caller, in *awsapi.PostHostCommandUpdateInput) (*awsapi.PostHostCommandUpdateOutput, error) {
+	command, err := s.command(ctx, caller, in.HostCommandIdentifier)
+	if err != nil {
+		return nil, err
+	}
+	return &awsapi.PostHostCommandUpdateOutput{CommandStatus: commandStatus(command.Status)}, nil
+}
+
+// commandStatus is the status of a Work in the protocol's words. Withdrawn Work is a failed command: the agent leaves it.
+func commandStatus(s deploy.WorkStatus) awsapi.CommandStatus {
+	switch s {
+	case deploy.WorkPending:
+		return awsapi.CommandStatusPending
+	case deploy.WorkRunning:
+		return awsapi.CommandStatusInProgress
+	case deploy.WorkSucceeded:
+		return awsapi.CommandStatusSucceeded
+	}
+	return awsapi.CommandStatusFailed
+}
+
+// now is the time as the store keeps it.
+func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+
+// bells wakes held polls: one bell per host that has any. Every poll of a host hears it and looks for itself; the store
+// gives each Work to one of them.
+type bells struct {
+	mu   sync.Mutex
+	host map[string]*bell
+}
+
+type bell struct {
+	polls int           // held
+	rung  chan struct{} // closed by the next ring
+}
+
+func (b *bells) join(host string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.host == nil {
+		b.host = map[string]*bell{}
+	}
+	if b.host[host] == nil {
+		b.host[host] = &bell{rung: make(chan struct{})}
+	}
+	b.host[host].polls++
+}
+
+func (b *bells) leave(host string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.host[host].polls--; b.host[host].polls == 0 {
+		delete(b.host, host)
+	}
+}
+
+// listen returns what the next ring for a host that has joined closes.
+func (b *bells) listen(host string) <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.host[host].rung
+}
+
+func (b *bells) ring(hosts []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, host := range hosts {
+		if bell := b.host[host]; bell != nil {
+			close(bell.rung)
+			bell.rung = make(chan struct{})
+		}
+	}
+}

@@ -1,0 +1,210 @@
+package hosts
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"grapnel/internal/awsapi"
+	"grapnel/internal/store"
+)
+
+const (
+	// specificationLife is how long a specification is good for. It bounds how long a stolen one can be played to its host;
+	// an agent fetches it anew for every command.
+	specificationLife = 24 * time.Hour
+	// resignBefore is how long before its end a specification is no longer given out.
+	resignBefore = time.Hour
+	// maxSpecs bounds the memory of the cache, at about 3 KB each.
+	maxSpecs = 20_000
+)
+
+// specification answers GetDeploymentSpecification. AllPossibleLifecycleEvents is left out: no deployment has custom events
+// yet, and stock agents up to 1.8.1 fail at it (agent.md 17).
+func (s *Service) specification(ctx context.Context, caller Caller, in *awsapi.GetDeploymentSpecificationInput) (*awsapi.GetDeploymentSpecificationOutput, error) {
+	if err := caller.is(in.HostIdentifier); err != nil {
+		return nil, err
+	}
+	id, err := s.deploymentID(in.DeploymentExecutionId, caller)
+	if err != nil {
+		return nil, err
+	}
+	payload, err := s.specs.get(specKey{id, caller}, time.Now(), func() (store.Deployment, error) { return s.deploymentOf(ctx, caller, id) })
+	if err != nil {
+		return nil, err
+	}
+	return &awsapi.GetDeploymentSpecificationOutput{
+		DeploymentSystem: new("CodeDeploy"), // agents insist on it (agent.md 4.4)
+		DeploymentSpecification: &awsapi.DeploymentSpecification{
+			GenericEnvelope: &awsapi.Envelope{Format: new(awsapi.FormatPKCS7), Payload: &payload},
+		},
+	}, nil
+}
+
+// deploymentOf returns a deployment that has the host among its targets.
+func (s *Service) deploymentOf(ctx context.Context, caller Caller, id string) (store.Deployment, error) {
+	d, err := s.store.Deployment(ctx, id)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return d, err
+	}
+	if err == nil {
+		for _, phase := range d.Plan.Phases {
+			if slices.Contains(phase.Targets, caller.Name) {
+				return d, nil
+			}
+		}
+	}
+	return d, refused("host %s is not a target of deployment %s; it may have been deleted", caller.Name, id)
+}
+
+// specs signs specifications and keeps them: the seven commands of a deployment ask for the same one.
+type specs struct {
+	signer *Signer
+
+	mu   sync.Mutex
+	kept map[specKey]spec
+}
+
+type specKey struct {
+	deployment string
+	caller     Caller
+}
+
+type spec struct {
+	payload string
+	expires time.Time
+}
+
+func newSpecs(signer *Signer) *specs { return &specs{signer: signer, kept: map[specKey]spec{}} }
+
+// get returns the signed specification of a deployment for a host. A deployment is frozen, so a kept one stays right; load
+// is called only when there is none.
+func (s *specs) get(key specKey, now time.Time, load func() (store.Deployment, error)) (string, error) {
+	s.mu.Lock()
+	kept, ok := s.kept[key]
+	s.mu.Unlock()
+	if ok && now.Before(kept.expires.Add(-resignBefore)) {
+		return kept.payload, nil
+	}
+	deployment, err := load()
+	if err != nil {
+		return "", err
+	}
+	made, err := s.sign(deployment, key.caller, now)
+	if err != nil {
+		return "", fmt.Errorf("specification of deployment %s: %w", key.deployment, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.kept) >= maxSpecs {
+		clear(s.kept) // signing again is cheap, and most of these belong to deployments that have ended
+	}
+	s.kept[key] = made
+	return made.payload, nil
+}
+
+func (s *specs) sign(d store.Deployment, caller Caller, now time.Time) (spec, error) {
+	expires := now.Add(specificationLife).UTC().Truncate(time.Second)
+	document, err := newDocument(d, caller, expires)
+	if err != nil {
+		return spec{}, err
+	}
+	content, err := json.Marshal(document)
+	if err != nil {
+		return spec{}, err
+	}
+	payload, err := s.signer.Sign(content)
+	if err != nil {
+		return spec{}, err
+	}
+	if len(payload) > awsapi.MaxEnvelopePayload {
+		return spec{}, refused("the specification of deployment %s has %d bytes when it is signed and may have %d; "+
+			"deploy from a bucket and key with shorter names", *d.Info.DeploymentId, len(payload), awsapi.MaxEnvelopePayload)
+	}
+	return spec{payload, expires}, nil
+}
+
+// document is the signed JSON (agent.md 5.2). HostIdentifier and ExpiresAt are Grapnel's own: they bind it to one host and
+// one time; stock agents ignore them.
+type document struct {
+	DeploymentId         string
+	DeploymentGroupId    string
+	DeploymentGroupName  string
+	ApplicationName      string
+	DeploymentCreator    string
+	DeploymentType       string
+	AgentActionOverrides actionOverrides
+	Revision             revision
+	HostIdentifier       string
+	ExpiresAt            time.Time
+}
+
+type actionOverrides struct{ AgentOverrides agentOverrides }
+
+type agentOverrides struct{ FileExistsBehavior string }
+
+// revision has one of its two locations.
+type revision struct {
+	RevisionType   string
+	S3Revision     *s3Revision     `json:",omitzero"`
+	GitHubRevision *gitHubRevision `json:",omitzero"`
+}
+
+type s3Revision struct {
+	Bucket, Key, BundleType string
+	Version                 string `json:",omitzero"`
+	ETag                    string `json:",omitzero"`
+}
+
+type gitHubRevision struct {
+	Account, Repository, CommitId string
+	Anonymous                     bool // always: Grapnel keeps no GitHub tokens
+}
+
+func newDocument(d store.Deployment, caller Caller, expires time.Time) (document, error) {
+	revision, err := newRevision(awsapi.Value(d.Info.Revision))
+	if err != nil {
+		return document{}, err
+	}
+	doc := document{
+		DeploymentId:        awsapi.Value(d.Info.DeploymentId),
+		DeploymentGroupId:   d.GroupID,
+		DeploymentGroupName: awsapi.Value(d.Info.DeploymentGroupName),
+		ApplicationName:     awsapi.Value(d.Info.ApplicationName),
+		DeploymentCreator:   string(d.Info.Creator),
+		DeploymentType:      string(awsapi.Value(d.Info.DeploymentStyle).DeploymentType),
+		Revision:            revision,
+		HostIdentifier:      caller.ARN,
+		ExpiresAt:           expires,
+	}
+	if doc.DeploymentType == "" {
+		doc.DeploymentType = string(awsapi.DeploymentTypeInPlace)
+	}
+	doc.AgentActionOverrides.AgentOverrides.FileExistsBehavior = string(d.Info.FileExistsBehavior)
+	if d.Info.FileExistsBehavior == "" {
+		doc.AgentActionOverrides.AgentOverrides.FileExistsBehavior = string(awsapi.FileExistsBehaviorDisallow)
+	}
+	return doc, nil
+}
+
+func newRevision(r awsapi.RevisionLocation) (revision, error) {
+	switch {
+	case r.S3Location != nil:
+		s3 := r.S3Location
+		return revision{RevisionType: "S3", S3Revision: &s3Revision{
+			Bucket: awsapi.Value(s3.Bucket), Key: awsapi.Value(s3.Key), BundleType: string(s3.BundleType),
+			Version: awsapi.Value(s3.Version), ETag: awsapi.Value(s3.ETag),
+		}}, nil
+	case r.GitHubLocation != nil:
+		account, repository, _ := strings.Cut(awsapi.Value(r.GitHubLocation.Repository), "/")
+		return revision{RevisionType: "GitHub", GitHubRevision: &gitHubRevision{
+			Account: account, Repository: repository, CommitId: awsapi.Value(r.GitHubLocation.CommitId), Anonymous: true,
+		}}, nil
+	}
+	return revision{}, refused("the revision of type %q is none that a host can fetch; it must be in S3 or on GitHub", r.RevisionType)
+}
