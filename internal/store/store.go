@@ -268,7 +268,7 @@ type Identities interface {
 	AccessKey(ctx context.Context, id string) (AccessKey, error)
 	AccessKeys(ctx context.Context, user string) ([]AccessKey, error)
 	SetAccessKeyActive(ctx context.Context, user, id string, active bool) error // ErrNotFound
-	DeleteAccessKey(ctx context.Context, user, id string) error
+	DeleteAccessKey(ctx context.Context, user, id string) error                 // ErrNotFound
 	PutPolicy(ctx context.Context, user, name, document string) error
 	Policy(ctx context.Context, user, name string) (string, error)
 	Policies(ctx context.Context, user string) ([]string, error)

@@ -1,0 +1,79 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+
+	"grapnel/internal/awsapi"
+	"grapnel/internal/store"
+)
+
+// exists turns the error of a write that would have made a second row with the same key into store.ErrExists.
+func exists(err error) error {
+	if isUnique(err) {
+		return store.ErrExists
+	}
+	return err
+}
+
+// about names what a failed access was about.
+func about(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf(format+": %w", append(args, err)...)
+}
+
+// CreateApplication implements store.Applications.
+func (s *Store) CreateApplication(ctx context.Context, a store.Application) error {
+	name := awsapi.Value(a.Info.ApplicationName)
+	err := s.update(ctx, func(t *tx) error {
+		_, err := t.exec(`INSERT INTO applications (id, name, created_at, info, tags) VALUES ($1, $2, $3, $4, $5)`,
+			awsapi.Value(a.Info.ApplicationId), name, micros(a.Info.CreateTime.Time), document{a.Info}, document{a.Tags})
+		return exists(err)
+	})
+	return about(err, "application %s", name)
+}
+
+// Application implements store.Applications.
+func (s *Store) Application(ctx context.Context, name string) (a store.Application, err error) {
+	err = s.view(ctx, func(t *tx) error {
+		a, err = one(t, scanApplication, `SELECT id, name, created_at, info, tags FROM applications WHERE name = $1`, name)
+		return err
+	})
+	return a, about(err, "application %s", name)
+}
+
+func scanApplication(row scanner) (a store.Application, err error) {
+	var id, name string
+	var created awsapi.Epoch
+	err = row.Scan(&id, &name, instant{&created.Time}, document{&a.Info}, document{&a.Tags})
+	a.Info.ApplicationId, a.Info.ApplicationName, a.Info.CreateTime = &id, &name, created
+	return a, err
+}
+
+// Applications implements store.Applications.
+func (s *Store) Applications(ctx context.Context, after string, limit int) (names []string, err error) {
+	err = s.view(ctx, func(t *tx) error {
+		names, err = list(t, column[string], `SELECT name FROM applications WHERE name > $1 ORDER BY name LIMIT $2`,
+			after, limited(limit))
+		return err
+	})
+	return names, err
+}
+
+// UpdateApplication implements store.Applications. Everything below refers to the application by its id, so that a new
+// name needs no other row.
+func (s *Store) UpdateApplication(ctx context.Context, name string, a store.Application) error {
+	err := s.update(ctx, func(t *tx) error {
+		return exists(t.must(`UPDATE applications SET name = $2, info = $3, tags = $4 WHERE name = $1`,
+			name, awsapi.Value(a.Info.ApplicationName), document{a.Info}, document{a.Tags}))
+	})
+	return about(err, "application %s", name)
+}
+
+// DeleteApplication implements store.Applications.
+func (s *Store) DeleteApplication(ctx context.Context, name string) error {
+	err := s.update(ctx, func(t *tx) error { return t.must(`DELETE FROM applications WHERE name = $1`, name) })
+	return about(err, "application %s", name)
+}

@@ -1,0 +1,118 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"grapnel/internal/deploy"
+	"grapnel/internal/store"
+)
+
+const commandColumns = workColumns + `, deployment_id, handed_at, handovers`
+
+func scanCommand(row scanner) (c store.Command, err error) {
+	return c, row.Scan(append(workFields(&c.Work), &c.Deployment, instant{&c.HandedAt}, &c.Handovers)...)
+}
+
+// nextCommand selects what a host ($1) may be handed at $2: Pending host Work not handed over since $3. Work past its Due
+// is left to the engine.
+const nextCommand = `SELECT id FROM work WHERE target = $1 AND NOT settled AND runner = 0 AND status = 'Pending'
+	AND handed_at < $3 AND (due = 0 OR due > $2) ORDER BY issued_at, id LIMIT 1 `
+
+// HandOver implements store.Commands. It looks before it writes: most polls find nothing, and a write costs a sync.
+func (s *Store) HandOver(ctx context.Context, host string, at, again time.Time) (c store.Command, err error) {
+	err = s.view(ctx, func(t *tx) error {
+		_, err := one(t, column[string], nextCommand, host, micros(at), micros(again))
+		return err
+	})
+	if err == nil {
+		err = s.update(ctx, func(t *tx) error {
+			c, err = one(t, scanCommand, `UPDATE work SET handed_at = $2, handovers = handovers + 1
+				WHERE id = (`+nextCommand+`{{skip}}) RETURNING `+commandColumns, host, micros(at), micros(again))
+			return err
+		})
+	}
+	if err != nil {
+		return store.Command{}, fmt.Errorf("command for host %s: %w", host, err)
+	}
+	return c, nil
+}
+
+// HandBack implements store.Commands. A Work that was taken or handed over again since is left alone.
+func (s *Store) HandBack(ctx context.Context, work string, at time.Time) error {
+	return s.update(ctx, func(t *tx) error {
+		_, err := t.exec(`UPDATE work SET handed_at = 0, handovers = handovers - 1
+			WHERE id = $1 AND handed_at = $2 AND status = 'Pending'`, work, micros(at))
+		return err
+	})
+}
+
+// Command implements store.Commands.
+func (s *Store) Command(ctx context.Context, work string) (c store.Command, err error) {
+	err = s.view(ctx, func(t *tx) error {
+		c, err = loadCommand(t, work)
+		return err
+	})
+	return c, err
+}
+
+func loadCommand(t *tx, work string) (store.Command, error) {
+	c, err := one(t, scanCommand, `SELECT `+commandColumns+` FROM work w WHERE w.id = $1`, work)
+	if err != nil {
+		err = fmt.Errorf("command %s: %w", work, err)
+	}
+	return c, err
+}
+
+// Acknowledge implements store.Commands. A no-op is a success, and says so (service.md 3.4).
+func (s *Store) Acknowledge(ctx context.Context, work string, noop bool, at time.Time) (c store.Command, err error) {
+	err = s.update(ctx, func(t *tx) error {
+		const open = ` WHERE id = $1 AND status = 'Pending' AND NOT settled AND (due = 0 OR due > $2)`
+		if noop {
+			_, err = t.exec(`UPDATE work SET status = 'Succeeded', acked_at = $2, ended_at = $2, error_code = 'Success'`+open,
+				work, micros(at))
+		} else {
+			_, err = t.exec(`UPDATE work SET status = 'Running', acked_at = $2, due = $2 + timeout / 1000`+open, work, micros(at))
+		}
+		if err == nil {
+			c, err = loadCommand(t, work)
+		}
+		return err
+	})
+	return c, err
+}
+
+// Complete implements store.Commands.
+func (s *Store) Complete(ctx context.Context, work string, status deploy.WorkStatus, d deploy.Diagnostics, at time.Time) error {
+	return s.update(ctx, func(t *tx) error {
+		err := t.must(`UPDATE work SET status = $2, ended_at = $3, error_code = $4, script_name = $5, message = $6, log_tail = $7
+			WHERE id = $1 AND status IN ('Pending', 'Running') AND NOT settled`,
+			work, string(status), micros(at), d.ErrorCode, d.ScriptName, d.Message, d.LogTail)
+		if !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		if _, err := loadCommand(t, work); err != nil {
+			return err
+		}
+		return fmt.Errorf("command %s: %w", work, store.ErrEnded)
+	})
+}
+
+// OpenDeployments implements store.Commands. Their overview is left out: who asks wants to know what a host may read, and
+// asks often.
+func (s *Store) OpenDeployments(ctx context.Context, host string) (open []store.Deployment, err error) {
+	err = s.view(ctx, func(t *tx) error {
+		open, err = list(t, scanDeployment, selectDeployment+`WHERE d.id IN (SELECT w.deployment_id FROM work w
+			WHERE w.target = $1 AND NOT w.settled AND w.runner = 0 AND w.status IN ('Pending', 'Running'))
+			ORDER BY d.created_at, d.id`, host)
+		for i := range open {
+			if err == nil {
+				open[i].Plan, err = s.plans.load(t, *open[i].Info.DeploymentId)
+			}
+		}
+		return err
+	})
+	return open, err
+}

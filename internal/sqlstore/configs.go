@@ -1,0 +1,60 @@
+package sqlstore
+
+import (
+	"context"
+
+	"grapnel/internal/awsapi"
+	"grapnel/internal/store"
+)
+
+// CreateConfig implements store.Configs.
+func (s *Store) CreateConfig(ctx context.Context, c awsapi.DeploymentConfigInfo) error {
+	name := awsapi.Value(c.DeploymentConfigName)
+	err := s.update(ctx, func(t *tx) error {
+		_, err := t.exec(`INSERT INTO deployment_configs (name, created_at, info) VALUES ($1, $2, $3)`,
+			name, micros(c.CreateTime.Time), document{c})
+		return exists(err)
+	})
+	return about(err, "deployment config %s", name)
+}
+
+// Config implements store.Configs.
+func (s *Store) Config(ctx context.Context, name string) (c awsapi.DeploymentConfigInfo, err error) {
+	err = s.view(ctx, func(t *tx) error {
+		c, err = one(t, func(row scanner) (c awsapi.DeploymentConfigInfo, err error) {
+			var created awsapi.Epoch
+			err = row.Scan(instant{&created.Time}, document{&c})
+			c.CreateTime = created
+			return c, err
+		}, `SELECT created_at, info FROM deployment_configs WHERE name = $1`, name)
+		return err
+	})
+	return c, about(err, "deployment config %s", name)
+}
+
+// Configs implements store.Configs.
+func (s *Store) Configs(ctx context.Context, after string, limit int) (names []string, err error) {
+	err = s.view(ctx, func(t *tx) error {
+		names, err = list(t, column[string], `SELECT name FROM deployment_configs WHERE name > $1 ORDER BY name LIMIT $2`,
+			after, limited(limit))
+		return err
+	})
+	return names, err
+}
+
+// DeleteConfig implements store.Configs.
+func (s *Store) DeleteConfig(ctx context.Context, name string) error {
+	err := s.update(ctx, func(t *tx) error {
+		if err := t.must(`DELETE FROM deployment_configs WHERE name = $1`, name); err != nil {
+			return err
+		}
+		// Looked at after the DELETE: it holds the row that whoever begins to refer to the config has to lock.
+		users, err := list(t, column[string], `SELECT name FROM deployment_groups WHERE config = $1
+			UNION ALL SELECT id FROM deployments WHERE config = $1 AND live`, name)
+		if err == nil && len(users) > 0 {
+			err = store.ErrInUse
+		}
+		return err
+	})
+	return about(err, "deployment config %s", name)
+}

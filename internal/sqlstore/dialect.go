@@ -1,0 +1,49 @@
+package sqlstore
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"modernc.org/sqlite"
+)
+
+// dialect is what the two engines do not share in SQL.
+type dialect struct {
+	markers *strings.Replacer // {{lock}} and {{skip}} at the end of a SELECT whose rows are then written
+	// rows is how many rows one statement should carry at most. SQLite is three times as fast with one prepared row at a
+	// time as with long lists; PostgreSQL pays a round trip per statement.
+	rows int
+}
+
+var (
+	// SQLite's single writer is the lock.
+	sqliteDialect   = dialect{strings.NewReplacer("{{lock}}", "", "{{skip}}", ""), 1}
+	postgresDialect = dialect{strings.NewReplacer("{{lock}}", "FOR UPDATE", "{{skip}}", "FOR UPDATE SKIP LOCKED"), 512}
+)
+
+// isUnique reports whether a row with the same key exists.
+func isUnique(err error) bool { return hasCode(err, "23505", 1555, 2067) }
+
+// isReferenced reports whether a row refers to one that does not exist, or the reverse.
+func isReferenced(err error) bool { return hasCode(err, "23503", 787) }
+
+// isRetry reports whether a PostgreSQL transaction lost against another one and would do better alone.
+func isRetry(err error) bool { return hasCode(err, "40001") || hasCode(err, "40P01") }
+
+// hasCode reports whether err has PostgreSQL's code or one of SQLite's extended result codes.
+func hasCode(err error, postgres string, sqliteCodes ...int) bool {
+	var p *pgconn.PgError
+	if errors.As(err, &p) {
+		return p.Code == postgres
+	}
+	var s *sqlite.Error
+	if errors.As(err, &s) {
+		for _, code := range sqliteCodes {
+			if s.Code() == code {
+				return true
+			}
+		}
+	}
+	return false
+}

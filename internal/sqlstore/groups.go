@@ -1,0 +1,130 @@
+package sqlstore
+
+import (
+	"context"
+
+	"grapnel/internal/awsapi"
+	"grapnel/internal/deploy"
+	"grapnel/internal/store"
+)
+
+// CreateGroup implements store.Groups.
+func (s *Store) CreateGroup(ctx context.Context, g store.Group) error {
+	application, name := awsapi.Value(g.Info.ApplicationName), awsapi.Value(g.Info.DeploymentGroupName)
+	err := s.update(ctx, func(t *tx) error {
+		if err := lockConfig(t, g); err != nil {
+			return err
+		}
+		return exists(t.must(`INSERT INTO deployment_groups (id, application_id, name, config, info, tags)
+			SELECT $1, id, $3, $4, $5, $6 FROM applications WHERE name = $2`,
+			awsapi.Value(g.Info.DeploymentGroupId), application, name, awsapi.Value(g.Info.DeploymentConfigName),
+			document{settings(g.Info)}, document{g.Tags}))
+	})
+	return about(err, "deployment group %s of application %s", name, application)
+}
+
+// lockConfig keeps a custom config from being deleted while a group begins to refer to it. Predefined ones have no row.
+func lockConfig(t *tx, g store.Group) error {
+	_, err := list(t, column[string], `SELECT name FROM deployment_configs WHERE name = $1 {{lock}}`,
+		awsapi.Value(g.Info.DeploymentConfigName))
+	return err
+}
+
+// settings drops the members that the engine moves: they have columns.
+func settings(i awsapi.DeploymentGroupInfo) awsapi.DeploymentGroupInfo {
+	i.TargetRevision, i.LastSuccessfulDeployment, i.LastAttemptedDeployment = nil, nil, nil
+	return i
+}
+
+// Group implements store.Groups.
+func (s *Store) Group(ctx context.Context, application, name string) (g store.Group, err error) {
+	err = s.view(ctx, func(t *tx) error {
+		g, err = one(t, scanGroup, `SELECT g.id, a.name, g.name, g.info, g.tags, r.location,
+				s.id, coalesce(s.status, ''), coalesce(s.created_at, 0), coalesce(s.completed_at, 0),
+				l.id, coalesce(l.status, ''), coalesce(l.created_at, 0), coalesce(l.completed_at, 0)
+			FROM deployment_groups g
+			JOIN applications a ON a.id = g.application_id
+			LEFT JOIN revisions r ON r.application_id = g.application_id AND r.key = g.target_key
+			LEFT JOIN deployments s ON s.id = g.last_success
+			LEFT JOIN deployments l ON l.id = g.last_attempt
+			WHERE a.name = $1 AND g.name = $2`, application, name)
+		return err
+	})
+	return g, about(err, "deployment group %s of application %s", name, application)
+}
+
+func scanGroup(row scanner) (g store.Group, err error) {
+	var id, application, name string
+	var success, attempt lastDeployment
+	dest := []any{&id, &application, &name, document{&g.Info}, document{&g.Tags}, document{&g.Info.TargetRevision}}
+	err = row.Scan(append(append(dest, success.fields()...), attempt.fields()...)...)
+	i := &g.Info
+	i.DeploymentGroupId, i.ApplicationName, i.DeploymentGroupName = &id, &application, &name
+	i.LastSuccessfulDeployment, i.LastAttemptedDeployment = success.info(), attempt.info()
+	return g, err
+}
+
+// lastDeployment is what a group shows of a deployment; id is nil when there is none.
+type lastDeployment struct {
+	id             *string
+	status         deploy.Status
+	created, ended awsapi.Epoch
+}
+
+func (l *lastDeployment) fields() []any {
+	return []any{&l.id, &l.status, instant{&l.created.Time}, instant{&l.ended.Time}}
+}
+
+func (l *lastDeployment) info() *awsapi.LastDeploymentInfo {
+	if l.id == nil {
+		return nil
+	}
+	return &awsapi.LastDeploymentInfo{
+		DeploymentId: l.id, Status: awsapi.DeploymentStatus(l.status), CreateTime: l.created, EndTime: l.ended,
+	}
+}
+
+// Groups implements store.Groups.
+func (s *Store) Groups(ctx context.Context, application, after string, limit int) (names []string, err error) {
+	err = s.view(ctx, func(t *tx) error {
+		names, err = list(t, column[string], `SELECT g.name FROM deployment_groups g JOIN applications a ON a.id = g.application_id
+			WHERE a.name = $1 AND g.name > $2 ORDER BY g.name LIMIT $3`, application, after, limited(limit))
+		return err
+	})
+	return names, err
+}
+
+// inApplication selects a group ($2) by the name of its application ($1).
+const inApplication = ` WHERE name = $2 AND application_id = (SELECT id FROM applications WHERE name = $1)`
+
+// UpdateGroup implements store.Groups.
+func (s *Store) UpdateGroup(ctx context.Context, application, name string, g store.Group) error {
+	err := s.update(ctx, func(t *tx) error {
+		if err := lockConfig(t, g); err != nil {
+			return err
+		}
+		return exists(t.must(`UPDATE deployment_groups SET name = $3, config = $4, info = $5, tags = $6`+inApplication,
+			application, name, awsapi.Value(g.Info.DeploymentGroupName), awsapi.Value(g.Info.DeploymentConfigName),
+			document{settings(g.Info)}, document{g.Tags}))
+	})
+	return about(err, "deployment group %s of application %s", name, application)
+}
+
+// DeleteGroup implements store.Groups.
+func (s *Store) DeleteGroup(ctx context.Context, application, name string) error {
+	err := s.update(ctx, func(t *tx) error {
+		return t.must(`DELETE FROM deployment_groups`+inApplication, application, name)
+	})
+	return about(err, "deployment group %s of application %s", name, application)
+}
+
+// GroupHealth implements store.Hosts.
+func (s *Store) GroupHealth(ctx context.Context, group string) (health []store.TargetHealth, err error) {
+	err = s.view(ctx, func(t *tx) error {
+		health, err = list(t, func(row scanner) (h store.TargetHealth, err error) {
+			return h, row.Scan(&h.Target, &h.Healthy, &h.RevisionKey)
+		}, `SELECT target, healthy, revision_key FROM target_health WHERE group_id = $1 ORDER BY target`, group)
+		return err
+	})
+	return health, err
+}

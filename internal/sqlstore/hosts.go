@@ -1,0 +1,140 @@
+package sqlstore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"grapnel/internal/awsapi"
+	"grapnel/internal/store"
+)
+
+// RegisterHost implements store.Hosts. A deregistered host of the same name gives way.
+func (s *Store) RegisterHost(ctx context.Context, h store.Host) error {
+	i := h.Info
+	name, arn := awsapi.Value(i.InstanceName), cmp.Or(awsapi.Value(i.IamUserArn), awsapi.Value(i.IamSessionArn))
+	i.Tags = nil
+	err := s.update(ctx, func(t *tx) error {
+		holder, err := one(t, column[string], `SELECT name FROM hosts WHERE arn = $1 AND deregistered_at = 0 {{lock}}`, arn)
+		switch {
+		case err == nil && holder == name:
+			return store.ErrExists
+		case err == nil:
+			return &store.ARNInUseError{Host: holder}
+		case !errors.Is(err, store.ErrNotFound):
+			return err
+		}
+		n, err := t.exec(`INSERT INTO hosts (name, arn, registered_at, info, tags) VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT (name) DO UPDATE SET arn = excluded.arn, registered_at = excluded.registered_at, deregistered_at = 0,
+				last_seen_at = 0, agent = '', info = excluded.info, tags = excluded.tags
+			WHERE hosts.deregistered_at <> 0`,
+			name, arn, micros(i.RegisterTime.Time), document{i}, document{h.Info.Tags})
+		if err == nil && n == 0 {
+			err = store.ErrExists
+		}
+		return err
+	})
+	return about(err, "host %s", name)
+}
+
+const selectHost = `SELECT name, registered_at, deregistered_at, last_seen_at, agent, info, tags FROM hosts `
+
+func scanHost(row scanner) (h store.Host, err error) {
+	var name string
+	var registered, deregistered awsapi.Epoch
+	err = row.Scan(&name, instant{&registered.Time}, instant{&deregistered.Time}, instant{&h.LastSeen}, &h.Agent,
+		document{&h.Info}, document{&h.Info.Tags})
+	h.Info.InstanceName, h.Info.RegisterTime, h.Info.DeregisterTime = &name, registered, deregistered
+	return h, err
+}
+
+// Host implements store.Hosts.
+func (s *Store) Host(ctx context.Context, name string) (h store.Host, err error) {
+	err = s.view(ctx, func(t *tx) error {
+		h, err = one(t, scanHost, selectHost+`WHERE name = $1`, name)
+		return err
+	})
+	return h, about(err, "host %s", name)
+}
+
+// HostByARN implements store.Hosts.
+func (s *Store) HostByARN(ctx context.Context, arn string) (h store.Host, err error) {
+	err = s.view(ctx, func(t *tx) error {
+		h, err = one(t, scanHost, selectHost+`WHERE arn = $1 AND deregistered_at = 0`, arn)
+		return err
+	})
+	return h, about(err, "host with ARN %s", arn)
+}
+
+// Hosts implements store.Hosts.
+func (s *Store) Hosts(ctx context.Context) (hosts []store.Host, err error) {
+	err = s.view(ctx, func(t *tx) error {
+		hosts, err = list(t, scanHost, selectHost+`ORDER BY name`)
+		return err
+	})
+	return hosts, err
+}
+
+// DeregisterHost implements store.Hosts.
+func (s *Store) DeregisterHost(ctx context.Context, name string, at time.Time) error {
+	err := s.update(ctx, func(t *tx) error {
+		return t.must(`UPDATE hosts SET deregistered_at = $2 WHERE name = $1 AND deregistered_at = 0`, name, micros(at))
+	})
+	return about(err, "host %s", name)
+}
+
+// TagHosts implements store.Hosts.
+func (s *Store) TagHosts(ctx context.Context, names []string, change store.TagChange) error {
+	// In one order everywhere, so that two changes of the same hosts do not wait for each other.
+	names = slices.Sorted(slices.Values(names))
+	return s.update(ctx, func(t *tx) error {
+		for _, name := range names {
+			if err := tagHost(t, name, change); err != nil {
+				return fmt.Errorf("tag host %s: %w", name, err)
+			}
+		}
+		return nil
+	})
+}
+
+func tagHost(t *tx, name string, change store.TagChange) error {
+	h, err := one(t, scanHost, selectHost+`WHERE name = $1 AND deregistered_at = 0 {{lock}}`, name)
+	if err != nil {
+		return err
+	}
+	tags := slices.DeleteFunc(h.Info.Tags, func(tag awsapi.Tag) bool { return hasTag(change.Remove, tag) })
+	for _, tag := range change.Add {
+		if !hasTag(tags, tag) {
+			tags = append(tags, tag)
+		}
+	}
+	if len(tags) > change.Limit {
+		return &store.TagLimitError{Host: name}
+	}
+	return t.must(`UPDATE hosts SET tags = $2 WHERE name = $1`, name, document{tags})
+}
+
+// hasTag compares key and value; an absent one equals an empty one.
+func hasTag(tags []awsapi.Tag, tag awsapi.Tag) bool {
+	return slices.ContainsFunc(tags, func(t awsapi.Tag) bool {
+		return awsapi.Value(t.Key) == awsapi.Value(tag.Key) && awsapi.Value(t.Value) == awsapi.Value(tag.Value)
+	})
+}
+
+// HostsSeen implements store.Hosts.
+func (s *Store) HostsSeen(ctx context.Context, seen []store.Presence) error {
+	var rows [][]any
+	for _, p := range seen {
+		rows = append(rows, []any{p.Host, micros(p.At), p.Agent})
+	}
+	slices.SortFunc(rows, func(a, b []any) int { return cmp.Compare(a[0].(string), b[0].(string)) })
+	return s.update(ctx, func(t *tx) error {
+		_, err := t.many(`WITH v (name, at, agent) AS (VALUES `, `(CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS TEXT))`,
+			`) UPDATE hosts SET last_seen_at = v.at, agent = v.agent FROM v WHERE hosts.name = v.name AND hosts.last_seen_at < v.at`,
+			rows)
+		return err
+	})
+}
