@@ -35,14 +35,14 @@ func rwx(perms uint8) string {
 	return string(letters)
 }
 
-// acls reads the field acls of a permission. A file may have only one entry of a kind and name; setfacl checks that.
+// acls reads the field acls of a permission.
 func (r *reader) acls(m mapping) []ACL {
 	const shape = `write entries as "user:alice:rw", in quotes`
 	var acls []ACL
-	for _, text := range r.texts(m, "acls", shape) {
-		acl, err := parseACL(text)
+	for _, n := range r.scalars(m, "acls", shape) {
+		acl, err := parseACL(n.Value)
 		if err != nil {
-			r.fail(m.get("acls"), fmt.Sprintf("acls entry %q: %v", text, err), `the form is [default:][user|group|mask|other:]name:rwx`)
+			r.fail(n, fmt.Sprintf("acls entry %q: %v", n.Value, err), `the form is [default:][user|group|mask|other:]name:rwx`)
 			return nil
 		}
 		acls = append(acls, acl)

@@ -28,7 +28,7 @@ func (r *reader) context(m mapping) *Context {
 	}
 	c := &Context{
 		User: strings.TrimSpace(r.text(fields, "name")),
-		Type: strings.TrimSpace(r.required(fields, "type", "context")),
+		Type: strings.TrimSpace(r.required(fields, "type", "context", "httpd_sys_content_t")),
 	}
 	if c.User == "" {
 		c.User = strings.TrimSpace(r.text(fields, "user"))

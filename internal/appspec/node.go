@@ -135,8 +135,8 @@ func (r *reader) text(m mapping, name string) string {
 	return n.Value
 }
 
-// required reads a field like text; entry says what lacks it when it is absent, null or blank.
-func (r *reader) required(m mapping, name, entry string) string {
+// required reads a field like text; when it is absent, null or blank, entry says what lacks it and example how it looks.
+func (r *reader) required(m mapping, name, entry, example string) string {
 	value := r.text(m, name)
 	if strings.TrimSpace(value) != "" {
 		return value
@@ -145,7 +145,7 @@ func (r *reader) required(m mapping, name, entry string) string {
 	if n := m.get(name); n != nil {
 		at = n
 	}
-	fix := fmt.Sprintf("add %q", name+": ...")
+	fix := fmt.Sprintf("add %q", name+": "+example)
 	if similar := Suggest(name, m.names()); similar != "" && similar != name {
 		fix = fmt.Sprintf("it has %q; did you mean %q?", similar, name)
 	}
@@ -153,16 +153,25 @@ func (r *reader) required(m mapping, name, entry string) string {
 	return ""
 }
 
-// texts reads a field that holds a list of single values.
-func (r *reader) texts(m mapping, name, shape string) []string {
-	var values []string
+// scalars reads a field that holds a list of single values.
+func (r *reader) scalars(m mapping, name, shape string) []*yaml.Node {
+	var values []*yaml.Node
 	for _, item := range r.list(m, name, shape) {
 		item = r.follow(item)
 		if item.Kind != yaml.ScalarNode || isNull(item) {
 			r.fail(item, fmt.Sprintf("an entry of %s must be a single value, not %s", name, describe(item)), shape)
 			return nil
 		}
-		values = append(values, item.Value)
+		values = append(values, item)
+	}
+	return values
+}
+
+// texts returns the values as they stand in the file.
+func texts(scalars []*yaml.Node) []string {
+	var values []string
+	for _, n := range scalars {
+		values = append(values, n.Value)
 	}
 	return values
 }

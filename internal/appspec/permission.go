@@ -21,9 +21,9 @@ func (r *reader) permissions(m mapping) []Permission {
 	for _, n := range r.list(m, "permissions", permissionsShape) {
 		entry := r.mapping(n, "an entry of permissions", permissionsShape)
 		permissions = append(permissions, Permission{
-			Object:  strings.TrimSpace(r.required(entry, "object", "this entry of permissions")),
+			Object:  strings.TrimSpace(r.required(entry, "object", "this entry of permissions", "/var/app")),
 			Pattern: r.pattern(entry),
-			Except:  r.texts(entry, "except", `write "except: [a.txt, b.txt]"`),
+			Except:  texts(r.scalars(entry, "except", `write "except: [a.txt, b.txt]"`)),
 			Types:   r.types(entry),
 			Owner:   strings.TrimSpace(r.text(entry, "owner")),
 			Group:   strings.TrimSpace(r.text(entry, "group")),
@@ -49,16 +49,16 @@ func (r *reader) pattern(m mapping) string {
 func (r *reader) types(m mapping) []string {
 	const shape = `write "type: [file]", "type: [directory]" or "type: [file, directory]"`
 	known := []string{TypeFile, TypeDirectory}
-	types := r.texts(m, "type", shape)
-	for _, t := range types {
-		if !slices.Contains(known, t) {
-			r.fail(m.get("type"), fmt.Sprintf("type %q is unknown", t), shape)
+	nodes := r.scalars(m, "type", shape)
+	for _, n := range nodes {
+		if !slices.Contains(known, n.Value) {
+			r.fail(n, fmt.Sprintf("type %q is unknown", n.Value), shape)
 		}
 	}
-	if types == nil {
+	if m.get("type") == nil {
 		return known
 	}
-	return types
+	return texts(nodes)
 }
 
 var octalMode = regexp.MustCompile(`^[0-7]{1,4}$`)

@@ -42,7 +42,7 @@ func (r *reader) version(m mapping) {
 	n := m.get("version")
 	switch {
 	case n == nil:
-		r.required(m, "version", "the AppSpec file")
+		r.required(m, "version", "the AppSpec file", "0.0")
 	case n.Kind != yaml.ScalarNode:
 		r.fail(n, "version must be the number 0.0, not "+describe(n), fix)
 	case resolve(n) == float64(0):
@@ -61,7 +61,7 @@ func (r *reader) os(m mapping) string {
 			`one for hosts has "os: linux", "files:" and "hooks:"`)
 		return ""
 	}
-	os := r.required(m, "os", "the AppSpec file")
+	os := r.required(m, "os", "the AppSpec file", "linux")
 	if r.failure == nil && (os != "linux" || resolve(n) != "linux") {
 		r.fail(n, fmt.Sprintf("os is %q, but this agent runs on linux", os), "write os: linux, in lower case")
 	}
@@ -85,8 +85,8 @@ func (r *reader) files(m mapping) []File {
 	for _, n := range r.list(m, "files", filesShape) {
 		entry := r.mapping(n, "an entry of files", filesShape)
 		files = append(files, File{
-			Source:      r.required(entry, "source", "this entry of files"),
-			Destination: r.required(entry, "destination", "this entry of files"),
+			Source:      r.required(entry, "source", "this entry of files", "/"),
+			Destination: r.required(entry, "destination", "this entry of files", "/var/app"),
 			Line:        entry.node.Line,
 		})
 		if r.failure != nil {
@@ -120,7 +120,7 @@ func (r *reader) scripts(event string, nodes []*yaml.Node) []Script {
 		what := "a script of " + event
 		entry := r.mapping(n, what, scriptsShape)
 		scripts = append(scripts, Script{
-			Location: strings.TrimSpace(r.required(entry, "location", what)),
+			Location: strings.TrimSpace(r.required(entry, "location", what, "scripts/x.sh")),
 			Timeout:  r.timeout(entry),
 			RunAs:    strings.TrimSpace(r.text(entry, "runas")),
 			Sudo:     r.truth(entry, "sudo"),
