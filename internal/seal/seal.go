@@ -6,7 +6,9 @@ import (
 	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -24,7 +26,10 @@ const keySize = 32
 const format = 1
 
 // Key seals and opens. It may be used by many goroutines.
-type Key struct{ aead cipher.AEAD }
+type Key struct {
+	aead   cipher.AEAD
+	secret []byte
+}
 
 // LoadOrCreateKey returns the key that the file holds, a line of base64 with mode 0600. It makes the file when there is
 // none; of several servers that start at once, one makes it and all use it.
@@ -73,7 +78,17 @@ func newKey(secret []byte) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Key{aead}, nil
+	return &Key{aead, secret}, nil
+}
+
+// Derive returns a key of 32 bytes for another purpose, always the same for the same purpose, from which neither this
+// key nor that of any other purpose can be told.
+func (k *Key) Derive(purpose string) []byte {
+	derived, err := hkdf.Key(sha256.New, k.secret, nil, purpose, keySize)
+	if err != nil {
+		panic(err) // only for lengths that HKDF cannot give
+	}
+	return derived
 }
 
 // Seal encrypts plain. The name says what the value is and where it belongs; only the same name opens it, so a sealed

@@ -113,3 +113,22 @@ func TestRefusedKeyFiles(t *testing.T) {
 		})
 	}
 }
+
+func TestDerive(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "key")
+	first, err := LoadOrCreateKey(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := LoadOrCreateKey(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := first.Derive("tokens"), again.Derive("tokens"); !bytes.Equal(a, b) || len(a) != 32 {
+		t.Errorf("one purpose gives %x and %x", a, b)
+	}
+	if bytes.Equal(first.Derive("tokens"), first.Derive("cookies")) {
+		t.Error("two purposes give one key")
+	}
+}
