@@ -1,0 +1,140 @@
+// Command codedeploy-agent is the host agent: a drop-in for the AWS CodeDeploy agent on Linux (agent.md 1.1). The same
+// binary will answer as codedeploy-local when it is called by that name; that comes with the next issue.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"grapnel/internal/agent"
+)
+
+const usage = `Usage: codedeploy-agent [--config-file PATH] COMMAND
+
+Commands:
+  start     run in the foreground until TERM, INT or QUIT; running lifecycle events are finished first
+  stop      end the running agent; refused while a lifecycle event is in progress
+  status    say whether the agent is running
+  restart   stop, then start
+  help      print this text
+
+Options:
+  --config-file PATH  configuration file; also --config_file. Without it the first that exists of
+                      /etc/codedeploy-agent/conf/codedeployagent.yml and /opt/codedeploy-agent/conf/codedeployagent.yml
+  -v, --version       print the version
+`
+
+// Exit codes (agent.md 1.1).
+const (
+	exitOK         = 0
+	exitFailed     = 1
+	exitUsage      = 2
+	exitNotRunning = 3
+	exitUnknown    = 4 // status cannot be told
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
+	defer stop()
+	os.Exit(Main(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// Main runs one command line and returns the exit code.
+func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	command, configFile, err := parse(args)
+	if err != nil {
+		fmt.Fprintf(stderr, "error: %v\n\n%s", err, usage)
+		return exitUsage
+	}
+	switch command {
+	case "help":
+		fmt.Fprint(stdout, usage)
+		return exitOK
+	case "version":
+		fmt.Fprintln(stdout, "codedeploy-agent "+agent.Version)
+		return exitOK
+	}
+	cfg, warnings, err := agent.LoadConfig(configFile)
+	if err != nil {
+		fmt.Fprintln(stderr, "error: "+err.Error())
+		return exitFailed
+	}
+	if command == "status" {
+		return status(cfg, stdout, stderr)
+	}
+	if err := run(ctx, command, cfg, warnings, stderr); err != nil {
+		fmt.Fprintln(stderr, "error: "+err.Error())
+		return exitFailed
+	}
+	return exitOK
+}
+
+func run(ctx context.Context, command string, cfg agent.Config, warnings []string, stderr io.Writer) error {
+	if command == "stop" || command == "restart" {
+		if err := agent.Stop(ctx, cfg); err != nil {
+			return err
+		}
+	}
+	if command == "stop" {
+		return nil
+	}
+	return agent.Start(ctx, cfg, warnings, stderr)
+}
+
+// status prints the words of stock agents, from which scripts take the process number.
+func status(cfg agent.Config, stdout, stderr io.Writer) int {
+	pid, err := agent.Status(cfg)
+	switch {
+	case err == nil:
+		fmt.Fprintf(stdout, "The AWS CodeDeploy agent is running as PID %d\n", pid)
+		return exitOK
+	case errors.Is(err, agent.ErrNotRunning):
+		fmt.Fprintln(stderr, "error: No AWS CodeDeploy agent running")
+		return exitNotRunning
+	default:
+		fmt.Fprintln(stderr, "error: "+err.Error())
+		return exitUnknown
+	}
+}
+
+// parse reads the command and the options, which may come before or after it, with either spelling of --config-file.
+func parse(args []string) (command, configFile string, err error) {
+	for i := 0; i < len(args); i++ {
+		name, value, hasValue := strings.Cut(args[i], "=")
+		switch name {
+		case "--config-file", "--config_file":
+			if !hasValue {
+				i++
+				if i == len(args) {
+					return "", "", fmt.Errorf("%s needs a path", name)
+				}
+				value = args[i]
+			}
+			if value == "" {
+				return "", "", fmt.Errorf("%s needs a path", name)
+			}
+			configFile = value
+		case "-v", "--version":
+			return "version", "", nil
+		case "-h", "--help", "help":
+			return "help", "", nil
+		case "start", "stop", "status", "restart":
+			if command != "" {
+				return "", "", fmt.Errorf("%s and %s: one command at a time", command, name)
+			}
+			command = name
+		default:
+			return "", "", fmt.Errorf("%q is no command or option", args[i])
+		}
+	}
+	if command == "" {
+		return "", "", errors.New("no command given")
+	}
+	return command, configFile, nil
+}

@@ -1,0 +1,226 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"grapnel/internal/awsapi"
+)
+
+// How long a call is repeated while the service cannot be reached. A command that is not acknowledged within five minutes
+// is given up by the service (service.md 4.5); a completion is worth having as long as the record of the command is.
+const (
+	beginLimit    = 10 * time.Minute
+	completeLimit = staleAfter
+)
+
+// process takes one command through its whole life (agent.md 4.4):
+//
+//	specification -> (no-op?) -> record -> acknowledgement -> run -> completion, until delivered -> record removed
+//	      |                                    |
+//	      +-- refused: completion, Failed      +-- Succeeded or Failed: nothing more
+//
+// The record comes before the acknowledgement and not after it: killed between the two, the agent would otherwise forget
+// a command that the service believes to be running.
+func (a *Agent) process(ctx context.Context, cmd command) {
+	log := a.log.With(slog.String("command", cmd.name), slog.String("id", cmd.id))
+	run := &commandRun{agent: a, cmd: cmd, log: log}
+	end := run.guarded(ctx)
+	if ctx.Err() != nil {
+		log.Warn("the agent ends before the command has: its record stays and the next start reports it as failed")
+		return
+	}
+	if end != nil {
+		a.ledger.ended(cmd.id, *end)
+		if !a.deliver(ctx, cmd.id, *end, log) {
+			return
+		}
+	} else {
+		a.ledger.forget(cmd.id)
+	}
+	if run.recorded == "" {
+		return
+	}
+	if err := a.tracker.end(run.recorded, cmd.id); err != nil {
+		log.Error("the record of the command stays", slog.Any("error", err))
+	}
+}
+
+// commandRun is one command under way.
+type commandRun struct {
+	agent    *Agent
+	cmd      command
+	log      *slog.Logger
+	recorded string // deployment under which the command is on record
+}
+
+// guarded turns a panic into a failure: the service must hear of it, and other commands go on.
+func (r *commandRun) guarded(ctx context.Context) (end *report) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.log.Error("a defect of the agent broke the command off", slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+			failure := failed(fmt.Errorf("a defect of the agent broke the command off (its log has the details): %v", p))
+			end = &failure
+		}
+	}()
+	return r.run(ctx)
+}
+
+// run returns what to report, nil for nothing.
+func (r *commandRun) run(ctx context.Context) *report {
+	spec, err := r.specification(ctx)
+	if err != nil {
+		return r.failed(err)
+	}
+	r.log = r.log.With(slog.String("deployment", spec.DeploymentID))
+	noop := r.agent.executor.isNoop(r.cmd.name, spec)
+	if !noop { // of a no-op nothing can be interrupted
+		if err := r.agent.tracker.begin(spec.DeploymentID, r.cmd.id); err != nil {
+			return r.failed(err)
+		}
+		r.recorded = spec.DeploymentID
+	}
+	status, err := r.acknowledge(ctx, noop)
+	switch {
+	case err != nil:
+		return r.failed(err)
+	case status == awsapi.CommandStatusSucceeded:
+		r.log.Info("nothing to do", slog.Bool("noop", noop))
+		return nil
+	case status == awsapi.CommandStatusFailed && noop:
+		return new(succeeded("CompletedNoopCommand"))
+	case status == awsapi.CommandStatusFailed:
+		r.log.Warn("the service has given the command up")
+		return nil
+	}
+	return r.execute(ctx, spec)
+}
+
+func (r *commandRun) execute(ctx context.Context, spec *specification) *report {
+	r.log.Info("running")
+	start := time.Now()
+	err := r.agent.executor.run(ctx, r.cmd.name, spec, func(pgid int) {
+		if err := r.agent.tracker.script(spec.DeploymentID, pgid); err != nil {
+			r.log.Warn("should the agent crash now, this script could not be ended", slog.Any("error", err))
+		}
+	})
+	if err != nil {
+		return r.failed(err)
+	}
+	r.log.Info("succeeded", slog.Duration("after", time.Since(start)))
+	return new(succeeded(""))
+}
+
+func (r *commandRun) failed(err error) *report {
+	r.log.Error("failed", slog.Any("error", err))
+	return new(failed(err))
+}
+
+func (r *commandRun) specification(ctx context.Context) (*specification, error) {
+	var envelope *awsapi.Envelope
+	err := persist(ctx, beginLimit, r.retrying("fetching the specification"), func() (err error) {
+		envelope, err = r.agent.service.specification(ctx, r.cmd.executionID)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot fetch the deployment specification: %w", err)
+	}
+	return r.agent.verifier.open(envelope)
+}
+
+func (r *commandRun) acknowledge(ctx context.Context, noop bool) (status awsapi.CommandStatus, err error) {
+	err = persist(ctx, beginLimit, r.retrying("acknowledging"), func() (err error) {
+		status, err = r.agent.service.acknowledge(ctx, r.cmd.id, noop)
+		return err
+	})
+	if err != nil {
+		err = fmt.Errorf("cannot acknowledge the command: %w", err)
+	}
+	return status, err
+}
+
+func (r *commandRun) retrying(what string) func(error) { return retrying(r.log, what) }
+
+func retrying(log *slog.Logger, what string) func(error) {
+	return func(err error) {
+		log.Warn(what+" failed and is tried again", slog.Any("error", err), slog.String("advice", advice(err)))
+	}
+}
+
+// deliver reports a command's end until the service has answered. It returns false when the report did not get there.
+func (a *Agent) deliver(ctx context.Context, commandID string, end report, log *slog.Logger) bool {
+	err := persist(ctx, completeLimit, retrying(log, "reporting the end"), func() error {
+		return a.service.complete(ctx, commandID, end)
+	})
+	switch {
+	case err == nil:
+		return true
+	case answered(err):
+		log.Warn("the service does not want to know how the command ended", slog.Any("error", err))
+		return true
+	default:
+		log.Error("the end of the command could not be reported; the next start reports it as failed", slog.Any("error", err))
+		return false
+	}
+}
+
+// ledger knows the commands that this process has taken, so that none runs twice however often it is handed over.
+type ledger struct {
+	mu    sync.Mutex
+	known map[string]*report // nil while the command is under way
+	order []string           // of the ended ones, oldest first
+}
+
+// ledgerLimit is how many ended commands are remembered.
+const ledgerLimit = 1000
+
+// standing says what is known of a command.
+type standing int
+
+const (
+	fresh    standing = iota // not seen before; it is under way now
+	underWay                 // being run
+	done                     // has ended
+)
+
+// take enters a command. For one that has ended, the report says how.
+func (l *ledger) take(id string) (standing, report) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	end, ok := l.known[id]
+	switch {
+	case !ok:
+		if l.known == nil {
+			l.known = map[string]*report{}
+		}
+		l.known[id] = nil
+		return fresh, report{}
+	case end == nil:
+		return underWay, report{}
+	default:
+		return done, *end
+	}
+}
+
+// ended keeps how a command ended.
+func (l *ledger) ended(id string, end report) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.known[id] = &end
+	l.order = append(l.order, id)
+	if len(l.order) > ledgerLimit {
+		delete(l.known, l.order[0])
+		l.order = l.order[1:]
+	}
+}
+
+// forget drops a command that ended without anything to report.
+func (l *ledger) forget(id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.known, id)
+}

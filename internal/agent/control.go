@@ -1,0 +1,193 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Errors of Start, Stop and Status that scripts tell apart by the exit code.
+var (
+	ErrRunning    = errors.New("the agent is running already")
+	ErrNotRunning = errors.New("no AWS CodeDeploy agent running")
+)
+
+// Start runs the agent in the foreground until ctx ends. What the operator should see at once goes to out; everything
+// else to the log file.
+func Start(ctx context.Context, cfg Config, warnings []string, out io.Writer) error {
+	unix.Umask(0o022) // what hooks and unpacking rely on (agent.md 12)
+	pid, err := lockPID(cfg)
+	if err != nil {
+		return err
+	}
+	defer pid.release()
+	file, err := openDaily(cfg.LogDir, cfg.ProgramName)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	log := newLogger(file, cfg.ProgramName, cfg.Verbose)
+	if err := run(ctx, cfg, warnings, log, out); err != nil {
+		log.Error("the agent ends", slog.Any("error", err))
+		return err
+	}
+	return nil
+}
+
+func run(ctx context.Context, cfg Config, warnings []string, log *slog.Logger, out io.Writer) error {
+	for _, w := range warnings {
+		log.Warn(w)
+		fmt.Fprintln(out, "warning: "+w)
+	}
+	id, err := LoadIdentity(cfg.OnPremisesConfigFile)
+	if err != nil {
+		return err
+	}
+	a, err := New(Options{Config: cfg, Identity: id, Log: log})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "codedeploy-agent %s runs as PID %d for %s; its log is %s\n",
+		Version, os.Getpid(), id.HostID, filepath.Join(cfg.LogDir, cfg.ProgramName+".log"))
+	return a.Run(ctx)
+}
+
+// Status returns the process number of the running agent, or ErrNotRunning. A stale process file is removed.
+func Status(cfg Config) (int, error) {
+	f := pidFile(cfg)
+	locked, err := isLocked(f.lockPath())
+	if err != nil {
+		return 0, err
+	}
+	if !locked {
+		if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return 0, err
+		}
+		return 0, ErrNotRunning
+	}
+	return f.read()
+}
+
+// Stop ends the running agent and waits for it. It refuses while a lifecycle event is under way, because the event would
+// hold the agent up (agent.md 1.1). A stopped agent is no error.
+func Stop(ctx context.Context, cfg Config) error {
+	pid, err := Status(cfg)
+	if errors.Is(err, ErrNotRunning) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	names := layout{root: cfg.RootDir, tracking: cfg.OngoingDeploymentTracking}
+	pending, err := (&tracker{dir: names.trackingDir()}).pending()
+	if err != nil {
+		return fmt.Errorf("the agent is not stopped: %w", err)
+	}
+	if len(pending) > 0 {
+		return fmt.Errorf("the agent is not stopped, because a lifecycle event of deployment %s is in progress: try again when it has ended", pending[0].deployment)
+	}
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("cannot stop the agent (PID %d): %w", pid, err)
+	}
+	return waitForEnd(ctx, cfg, pid)
+}
+
+func waitForEnd(ctx context.Context, cfg Config, pid int) error {
+	ctx, cancel := context.WithTimeout(ctx, cfg.KillAgentMaxWait)
+	defer cancel()
+	for {
+		if _, err := Status(cfg); errors.Is(err, ErrNotRunning) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the agent (PID %d) was told to stop and still runs: a command may be under way, see its log", pid)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// pid is the process file. Whether its process runs is told by a lock on a second file, which the kernel drops however
+// the process ends; stock agents lock the same one (agent.md 12).
+type pid struct {
+	path string
+	lock *os.File
+}
+
+func pidFile(cfg Config) pid { return pid{path: filepath.Join(cfg.PIDDir, cfg.ProgramName+".pid")} }
+
+func (p pid) lockPath() string { return p.path + ".lock" }
+
+// lockPID claims to be the only agent with this process file.
+func lockPID(cfg Config) (pid, error) {
+	p := pidFile(cfg)
+	if err := makeDir(cfg.PIDDir); err != nil {
+		return pid{}, err
+	}
+	lock, err := os.OpenFile(p.lockPath(), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return pid{}, fmt.Errorf("cannot make the process file: %w", err)
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		lock.Close()
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return pid{}, fmt.Errorf("cannot lock %s: %w", p.lockPath(), err)
+		}
+		number, err := p.read()
+		if err != nil {
+			return pid{}, ErrRunning
+		}
+		return pid{}, fmt.Errorf("%w as PID %d", ErrRunning, number)
+	}
+	p.lock = lock
+	if err := os.WriteFile(p.path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
+		lock.Close()
+		return pid{}, fmt.Errorf("cannot write the process file: %w", err)
+	}
+	return p, nil
+}
+
+func (p pid) release() {
+	os.Remove(p.path) // a stale one is removed by the next status
+	p.lock.Close()
+}
+
+func (p pid) read() (int, error) {
+	data, err := os.ReadFile(p.path)
+	if err != nil {
+		return 0, fmt.Errorf("the agent runs, but its process number cannot be read: %w", err)
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	if err != nil || n <= 1 {
+		return 0, fmt.Errorf("the agent runs, but %s holds %q instead of its process number", p.path, data)
+	}
+	return n, nil
+}
+
+// isLocked reports whether a process holds the lock.
+func isLocked(path string) (bool, error) {
+	lock, err := os.OpenFile(path, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	} else if err != nil {
+		return false, fmt.Errorf("cannot tell whether the agent runs: %w", err)
+	}
+	defer lock.Close()
+	err = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return true, nil
+	} else if err != nil {
+		return false, fmt.Errorf("cannot tell whether the agent runs: %w", err)
+	}
+	return false, nil
+}

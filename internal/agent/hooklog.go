@@ -1,0 +1,153 @@
+package agent
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	"grapnel/internal/script"
+)
+
+// deploymentsLog is the log of all deployments' output on this host (agent.md 11). Several hooks write to it at a time.
+type deploymentsLog struct {
+	mu   sync.Mutex
+	path string
+	file *sizedFile
+}
+
+// Write appends whole lines. The file is opened with the first of them.
+func (d *deploymentsLog) Write(lines []byte) (n int, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.file == nil {
+		if d.file, err = openSized(d.path); err != nil {
+			d.file = nil
+			return 0, err
+		}
+	}
+	return d.file.Write(lines)
+}
+
+// hookLog takes the output of one event's scripts: to the deployment's scripts.log, to the log of all deployments, and as a
+// short tail to the service. Lines are gathered and written when there are many or after a moment, so that a script which
+// writes hundreds of megabytes is not slowed down, and one which writes little can be watched.
+type hookLog struct {
+	deployment string
+	scripts    *sizedFile
+	all        *deploymentsLog // nil when the configuration switches it off
+	log        *slog.Logger
+
+	mu         sync.Mutex
+	scriptsBuf []byte
+	allBuf     []byte
+	tail       script.Tail
+	stamps     stamps
+	broken     bool // a write failed, and it was said
+
+	stop     chan struct{}
+	flushing sync.WaitGroup
+}
+
+const (
+	hookLogBuffer = 256 << 10
+	hookLogPeriod = 200 * time.Millisecond
+)
+
+func openHookLog(dir deploymentDir, deployment string, all *deploymentsLog, log *slog.Logger) (*hookLog, error) {
+	scripts, err := openSized(dir.scriptsLog())
+	if err != nil {
+		return nil, err
+	}
+	l := &hookLog{deployment: deployment, scripts: scripts, all: all, log: log, stop: make(chan struct{})}
+	l.flushing.Go(l.flushNowAndThen)
+	return l, nil
+}
+
+func (l *hookLog) flushNowAndThen() {
+	ticker := time.NewTicker(hookLogPeriod)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-l.stop:
+			return
+		case <-ticker.C:
+			l.mu.Lock()
+			l.flush()
+			l.mu.Unlock()
+		}
+	}
+}
+
+// close writes what is left.
+func (l *hookLog) close() {
+	close(l.stop)
+	l.flushing.Wait()
+	l.flush()
+	l.scripts.Close()
+}
+
+// line takes one line: the files get its bytes as they are, the tail as text.
+func (l *hookLog) line(prefix string, text []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stamps.set(time.Now())
+	l.scriptsBuf = append(l.scriptsBuf, l.stamps.seconds...)
+	l.scriptsBuf = append(append(append(l.scriptsBuf, prefix...), text...), '\n')
+	if l.all != nil {
+		l.allBuf = append(append(append(l.allBuf, l.stamps.millis...), '['), l.deployment...)
+		l.allBuf = append(append(append(append(l.allBuf, ']'), prefix...), text...), '\n')
+	}
+	l.tail.Add(prefix + string(text))
+	if len(l.scriptsBuf) >= hookLogBuffer {
+		l.flush()
+	}
+}
+
+// output is called with each line of a script's output.
+func (l *hookLog) output(stream string, text []byte) {
+	if stream == script.Stdout {
+		l.line("[stdout]", text)
+	} else {
+		l.line("[stderr]", text)
+	}
+}
+
+// flush writes the buffers. A log that cannot be written, because the disk is full say, must not fail the script.
+func (l *hookLog) flush() {
+	if len(l.scriptsBuf) > 0 {
+		l.check(l.scripts.Write(l.scriptsBuf))
+		l.scriptsBuf = l.scriptsBuf[:0]
+	}
+	if len(l.allBuf) > 0 {
+		l.check(l.all.Write(l.allBuf))
+		l.allBuf = l.allBuf[:0]
+	}
+}
+
+func (l *hookLog) check(_ int, err error) {
+	if err != nil && !l.broken {
+		l.broken = true
+		l.log.Warn("output of scripts is lost because a log cannot be written", slog.Any("error", err))
+	}
+}
+
+func (l *hookLog) lastLines() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.tail.String()
+}
+
+// stamps are the time as the two logs write it, kept because formatting costs more than writing a line.
+type stamps struct {
+	at              int64 // milliseconds
+	seconds, millis []byte
+}
+
+func (s *stamps) set(now time.Time) {
+	if now.UnixMilli() == s.at {
+		return
+	}
+	s.at = now.UnixMilli()
+	s.seconds = now.AppendFormat(s.seconds[:0], "2006-01-02 15:04:05 ")
+	s.millis = now.AppendFormat(s.millis[:0], "[2006-01-02 15:04:05.000] ")
+}

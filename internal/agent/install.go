@@ -1,0 +1,143 @@
+package agent
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"grapnel/internal/appspec"
+	"grapnel/internal/atomicfile"
+	"grapnel/internal/lifecycle"
+)
+
+// install copies the revision's files to where its AppSpec wants them (agent.md 8). A plan that does not stand leaves the
+// host as it is; one that fails in the middle leaves a cleanup file from which the next Install puts things right.
+func (e *executor) install(spec *specification) error {
+	dir := e.layout.deployment(spec.GroupID, spec.DeploymentID)
+	app, err := loadAppSpec(dir, spec.AppSpecFilename)
+	if err != nil {
+		return err
+	}
+	if err := checkEvents(app, spec); err != nil {
+		return err
+	}
+	e.warnOfMissingScripts(dir, app)
+	if err := makeDir(e.layout.instructionsDir()); err != nil {
+		return err
+	}
+	cleanup := e.layout.cleanup(spec.GroupID)
+	old, err := readCleanup(cleanup)
+	if err != nil {
+		return err
+	}
+	if err := rehearse(dir, app.AppSpec, spec, old); err != nil {
+		return err
+	}
+	if err := replayCleanup(cleanup, old); err != nil {
+		return err
+	}
+	// Planned anew: a folder that the cleanup was to remove may have been kept because it holds something else, and then
+	// it is neither ours to make nor ours to remove next time.
+	plan, err := planInstall(dir.archive(), app.AppSpec, spec.FileExistsBehavior, nil)
+	if err != nil {
+		return err
+	}
+	if err := writeInstructions(e.layout.instructions(spec.GroupID), plan.steps); err != nil {
+		return err
+	}
+	if err := execute(cleanup, plan.steps); err != nil {
+		return err
+	}
+	return atomicfile.WriteFile(e.layout.lastSuccessful(spec.GroupID), []byte(dir), 0o644)
+}
+
+// rehearse plans the Install as it will be once the entries of the old cleanup file are gone, and fails if it cannot
+// work: a file in the way, a missing source, an unknown owner, too little space.
+func rehearse(dir deploymentDir, app *appspec.AppSpec, spec *specification, old []string) error {
+	plan, err := planInstall(dir.archive(), app, spec.FileExistsBehavior, old)
+	if err != nil {
+		return err
+	}
+	return plan.checkSpace(old)
+}
+
+func execute(cleanup string, steps []instruction) error {
+	c, err := createCleanup(cleanup)
+	if err != nil {
+		return err
+	}
+	for _, step := range steps {
+		if err := step.run(c); err != nil {
+			c.close()
+			return err
+		}
+	}
+	return c.close()
+}
+
+// checkSpace compares what the copies take with what is free on each mount once the old entries are gone.
+func (p *planner) checkSpace(old []string) error {
+	d := demands{}
+	for _, step := range p.steps {
+		var err error
+		switch s := step.(type) {
+		case copyInstruction:
+			err = d.add(s.Destination, s.size)
+		case mkdirInstruction:
+			err = d.add(s.Directory, 0)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for _, path := range slices.Concat(old, p.replaced) {
+		d.release(path)
+	}
+	return d.check("installing this revision")
+}
+
+// checkEvents compares the AppSpec's hooks with the events that the service knows, if it told them (agent.md 5.3).
+func checkEvents(app *loadedAppSpec, spec *specification) error {
+	if spec.PossibleEvents == nil {
+		return nil
+	}
+	var unknown, missing []string
+	for name := range app.Hooks {
+		if !slices.Contains(spec.PossibleEvents, name) {
+			unknown = append(unknown, name)
+		}
+	}
+	for _, name := range spec.PossibleEvents {
+		_, builtin := lifecycle.Lookup(lifecycle.Event(name))
+		if _, ok := app.Hooks[name]; !ok && !builtin {
+			missing = append(missing, name)
+		}
+	}
+	slices.Sort(unknown)
+	switch {
+	case len(unknown) > 0:
+		return fmt.Errorf("%s has hooks for events that this deployment does not have: %s; nothing was changed on this host", app.path, strings.Join(unknown, ", "))
+	case len(missing) > 0:
+		return fmt.Errorf("%s has no hooks for the custom events %s; nothing was changed on this host", app.path, strings.Join(missing, ", "))
+	}
+	return nil
+}
+
+// warnOfMissingScripts says early what will fail at its event: by then the files have been replaced.
+func (e *executor) warnOfMissingScripts(dir deploymentDir, app *loadedAppSpec) {
+	for event, scripts := range app.Hooks {
+		info, known := lifecycle.Lookup(lifecycle.Event(event))
+		if known && info.Scripts != lifecycle.NewRevision {
+			continue
+		}
+		for _, s := range scripts {
+			if isOutside(dir.archive(), s.Location) {
+				continue // may be made by this Install
+			}
+			if failure := findScript(dir.archive(), s); failure != nil {
+				e.log.Warn("a hook of the new revision will fail", slog.String("event", event), slog.String("reason", failure.message))
+			}
+		}
+	}
+}

@@ -1,0 +1,81 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// layout names what the agent keeps below its deployment root (agent.md 6). The names are those of stock agents, so that
+// one agent can take over from another on a host.
+type layout struct {
+	root     string
+	program  string
+	tracking string
+}
+
+func (l layout) group(group string) string { return filepath.Join(l.root, group) }
+
+func (l layout) deployment(group, id string) deploymentDir {
+	return deploymentDir(filepath.Join(l.root, group, id))
+}
+
+func (l layout) instructionsDir() string { return filepath.Join(l.root, "deployment-instructions") }
+
+func (l layout) instructions(group string) string {
+	return filepath.Join(l.instructionsDir(), group+"-install.json")
+}
+
+func (l layout) cleanup(group string) string {
+	return filepath.Join(l.instructionsDir(), group+"-cleanup")
+}
+
+// lastSuccessful points to the deployment whose Install ended last.
+func (l layout) lastSuccessful(group string) string {
+	return filepath.Join(l.instructionsDir(), group+"_last_successful_install")
+}
+
+// mostRecent points to the deployment whose DownloadBundle ended last.
+func (l layout) mostRecent(group string) string {
+	return filepath.Join(l.instructionsDir(), group+"_most_recent_install")
+}
+
+func (l layout) deploymentsLog() string {
+	return filepath.Join(l.root, "deployment-logs", l.program+"-deployments.log")
+}
+
+func (l layout) trackingDir() string { return filepath.Join(l.root, l.tracking) }
+
+// deploymentDir is the folder of one deployment.
+type deploymentDir string
+
+// bundle has the same name whatever its format.
+func (d deploymentDir) bundle() string     { return filepath.Join(string(d), "bundle.tar") }
+func (d deploymentDir) archive() string    { return filepath.Join(string(d), "deployment-archive") }
+func (d deploymentDir) scriptsLog() string { return filepath.Join(string(d), "logs", "scripts.log") }
+
+// makeDir makes a folder and those above it.
+func makeDir(path string) error {
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return fmt.Errorf("cannot make the folder %s: %w", path, err)
+	}
+	return nil
+}
+
+// readPointer returns the deployment that a pointer file names, false when there is no such file.
+func readPointer(path string) (deploymentDir, bool, error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", false, nil
+	} else if err != nil {
+		return "", false, fmt.Errorf("cannot read which deployment came before: %w", err)
+	}
+	dir := strings.TrimSpace(string(data))
+	if !filepath.IsAbs(dir) {
+		return "", false, fmt.Errorf("%s should hold the absolute path of a deployment, but holds %q", path, dir)
+	}
+	return deploymentDir(dir), true, nil
+}

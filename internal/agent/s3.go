@@ -1,0 +1,207 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go"
+
+	"grapnel/internal/backoff"
+)
+
+// bundleStore fetches bundles from S3, or from what speaks its protocol (agent.md 3.4, 10.1).
+type bundleStore struct {
+	client  *s3.Client
+	stalled time.Duration // a download that brings nothing for so long is broken off
+	log     *slog.Logger
+}
+
+func newBundleStore(cfg Config, id Identity, hc *http.Client, log *slog.Logger) bundleStore {
+	options := s3.Options{
+		Region:      id.Region,
+		Credentials: id.Credentials,
+		HTTPClient:  hc,
+		// Checked where the store sends a checksum; not every one does, which is no reason for a warning.
+		ResponseChecksumValidation:                aws.ResponseChecksumValidationWhenSupported,
+		DisableLogOutputChecksumValidationSkipped: true,
+	}
+	switch {
+	case cfg.S3EndpointOverride != "":
+		options.BaseEndpoint = aws.String(cfg.S3EndpointOverride)
+		options.UsePathStyle = true // stores other than Amazon's are often known by an address, which takes no bucket in front
+	case cfg.UseFIPSMode:
+		options.EndpointOptions.UseFIPSEndpoint = aws.FIPSEndpointStateEnabled
+	}
+	return bundleStore{client: s3.New(options), stalled: cfg.HTTPReadTimeout, log: log}
+}
+
+// fetch writes an object to path. It is the object that the revision means, or an error: the version and the ETag of the
+// revision are required of it, and of every part when a broken download is resumed.
+func (b bundleStore) fetch(ctx context.Context, r s3Revision, path string) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return fmt.Errorf("cannot make the bundle's file: %w", err)
+	}
+	defer file.Close()
+	d := download{store: b, revision: r, file: file, path: path}
+	if err := d.run(ctx); err != nil {
+		return fmt.Errorf("cannot download %s: %w", r, err)
+	}
+	return file.Close()
+}
+
+// download is one object on its way to a file.
+type download struct {
+	store    bundleStore
+	revision s3Revision
+	file     *os.File
+	path     string
+
+	etag string // of the object, once its first reply is there
+	size int64
+	done int64 // bytes in the file
+}
+
+// downloadTries is how often a download that breaks off is resumed without having got any further.
+const downloadTries = 4
+
+var downloadPauses = backoff.Exponential{First: 300 * time.Millisecond, Max: 5 * time.Second, Jitter: 0.25}
+
+func (d *download) run(ctx context.Context) error {
+	for try := 1; ; try++ {
+		before := d.done
+		err := d.part(ctx)
+		var broken *brokenOff
+		if !errors.As(err, &broken) || ctx.Err() != nil {
+			return err
+		}
+		if d.done > before {
+			try = 1
+		}
+		if try == downloadTries {
+			return err
+		}
+		d.store.log.Warn("a download broke off and is resumed", slog.String("bundle", d.revision.String()),
+			slog.Int64("at_byte", d.done), slog.Any("error", err))
+		if err := backoff.Sleep(ctx, downloadPauses.Pause(try)); err != nil {
+			return err
+		}
+	}
+}
+
+// brokenOff is a failure in the middle of an object's body.
+type brokenOff struct{ err error }
+
+func (b *brokenOff) Error() string { return "the connection broke off: " + b.err.Error() }
+func (b *brokenOff) Unwrap() error { return b.err }
+
+// part downloads what is missing, as far as the connection carries.
+func (d *download) part(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	out, err := d.store.client.GetObject(ctx, d.request())
+	if err != nil {
+		return explain(err, d.revision)
+	}
+	defer out.Body.Close()
+	if d.etag == "" {
+		if err := d.accept(out); err != nil {
+			return err
+		}
+	}
+	watchdog := time.AfterFunc(d.store.stalled, func() {
+		cancel(fmt.Errorf("nothing came for %v", d.store.stalled))
+	})
+	defer watchdog.Stop()
+	body := &watchedReader{out.Body, func() { watchdog.Reset(d.store.stalled) }}
+	n, err := io.Copy(d.file, body)
+	d.done += n
+	var write *os.PathError
+	switch {
+	case errors.As(err, &write):
+		return err
+	case err == nil && d.done == d.size:
+		return nil
+	case d.done >= d.size:
+		return fmt.Errorf("the object did not arrive as it was sent: %w", cmp.Or(err, io.ErrUnexpectedEOF))
+	case err == nil:
+		err = io.ErrUnexpectedEOF
+	case context.Cause(ctx) != nil:
+		err = context.Cause(ctx)
+	}
+	return &brokenOff{err}
+}
+
+func (d *download) request() *s3.GetObjectInput {
+	in := &s3.GetObjectInput{Bucket: &d.revision.Bucket, Key: &d.revision.Key}
+	if d.revision.Version != "" {
+		in.VersionId = &d.revision.Version
+	}
+	if d.done > 0 {
+		in.Range = aws.String(fmt.Sprintf("bytes=%d-", d.done))
+		in.IfMatch = &d.etag
+	}
+	return in
+}
+
+// accept looks at an object before any of it is written: is it the one that the revision names, and is there room for it?
+// The reply to GetObject tells as much as a HEAD request would, about the very object that follows.
+func (d *download) accept(out *s3.GetObjectOutput) error {
+	d.etag, d.size = aws.ToString(out.ETag), aws.ToInt64(out.ContentLength)
+	if want, got := strings.Trim(d.revision.ETag, `"`), strings.Trim(d.etag, `"`); want != "" && want != got {
+		return fmt.Errorf("the object has the ETag %q and the revision wants %q: the bundle was replaced after the revision was registered. "+
+			"Push it again, or register the revision again", got, want)
+	}
+	m, err := mountOf(d.path)
+	if err != nil {
+		return err
+	}
+	// What is packed takes at least as much again once it is unpacked; how much exactly, the bundle itself will tell.
+	return m.check("the bundle of "+mebibytes(d.size)+" and the folder it is unpacked to", d.path, 2*d.size, 2)
+}
+
+// watchedReader tells of every read that brought something.
+type watchedReader struct {
+	io.Reader
+	alive func()
+}
+
+// Read implements [io.Reader].
+func (w *watchedReader) Read(p []byte) (int, error) {
+	n, err := w.Reader.Read(p)
+	if n > 0 {
+		w.alive()
+	}
+	return n, err
+}
+
+// explain says what a failure of S3 means for the one who deploys.
+func explain(err error, r s3Revision) error {
+	var api smithy.APIError
+	var network *net.OpError
+	switch {
+	case errors.As(err, &api):
+		text := fmt.Sprintf("%s: %s", api.ErrorCode(), api.ErrorMessage())
+		switch api.ErrorCode() {
+		case "NoSuchKey", "NoSuchBucket", "NoSuchVersion":
+			text += ". Push the bundle again, or correct the revision's location"
+		case "AccessDenied", "Forbidden":
+			text += fmt.Sprintf(". This host's identity needs s3:GetObject for %s", r)
+		}
+		return errors.New(text)
+	case errors.As(err, &network):
+		return fmt.Errorf("%w. S3 cannot be reached: check region, s3_endpoint_override and proxy_uri in the agent's configuration", err)
+	}
+	return err
+}

@@ -1,0 +1,260 @@
+package agent
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
+	"grapnel/internal/awsapi"
+	"grapnel/internal/awsjson"
+	"grapnel/internal/backoff"
+)
+
+// service is the host-command service as one host sees it (agent.md 4.1, 4.2).
+type service struct {
+	client      awsjson.Client
+	prefix      string
+	hostID      string
+	callTimeout time.Duration // longer than the service holds a poll
+	gate        gate
+}
+
+func newService(cfg Config, id Identity, version string, hc *http.Client) (*service, error) {
+	endpoint, err := cfg.endpoint(id.Region)
+	if err != nil {
+		return nil, err
+	}
+	name, prefix := awsapi.CommandService, awsapi.CommandPrefix
+	if cfg.EnableAuthPolicy {
+		name, prefix = awsapi.CommandServiceSecure, awsapi.CommandPrefixSecure
+	}
+	return &service{
+		client: awsjson.Client{
+			Endpoint: endpoint,
+			HTTP:     hc,
+			Header: http.Header{
+				awsapi.AgentVersionHeader: {version},
+				"User-Agent":              {"codedeploy-agent/" + version},
+			},
+			Sign: signer(id, name),
+		},
+		prefix:      prefix,
+		hostID:      id.HostID,
+		callTimeout: cfg.HTTPReadTimeout,
+	}, nil
+}
+
+// errNoCredentials says that a request was not sent because there is nothing to sign it with.
+var errNoCredentials = errors.New("no credentials")
+
+func signer(id Identity, service string) func(*http.Request, string) error {
+	s := v4.NewSigner()
+	return func(req *http.Request, bodyHash string) error {
+		c, err := id.Credentials.Retrieve(req.Context())
+		if err != nil {
+			return fmt.Errorf("%w: %w", errNoCredentials, err)
+		}
+		return s.SignHTTP(req.Context(), c, req, bodyHash, service, id.Region, time.Now())
+	}
+}
+
+// command is a host command whose members are all there.
+type command struct {
+	id          string
+	executionID string
+	name        string
+}
+
+// poll asks for a command and is held until there is one or the service has waited long enough. Nil means that there is
+// nothing to do.
+func (s *service) poll(ctx context.Context) (*awsapi.HostCommand, error) {
+	var out awsapi.PollHostCommandOutput
+	err := s.call(ctx, "PollHostCommand", awsapi.PollHostCommandInput{HostIdentifier: &s.hostID}, &out)
+	return out.HostCommand, err
+}
+
+// specification fetches the signed specification of a command's deployment.
+func (s *service) specification(ctx context.Context, executionID string) (*awsapi.Envelope, error) {
+	in := awsapi.GetDeploymentSpecificationInput{DeploymentExecutionId: &executionID, HostIdentifier: &s.hostID}
+	var out awsapi.GetDeploymentSpecificationOutput
+	if err := s.call(ctx, "GetDeploymentSpecification", in, &out); err != nil {
+		return nil, err
+	}
+	if system := awsapi.Value(out.DeploymentSystem); system != "CodeDeploy" {
+		return nil, &refusal{fmt.Sprintf("the service sent a specification for the deployment system %q; this agent knows CodeDeploy only", system)}
+	}
+	if out.DeploymentSpecification == nil {
+		return nil, &refusal{"the service sent no deployment specification"}
+	}
+	return out.DeploymentSpecification.GenericEnvelope, nil
+}
+
+// acknowledge says that the command is about to run, and whether there is anything in it to run.
+func (s *service) acknowledge(ctx context.Context, commandID string, noop bool) (awsapi.CommandStatus, error) {
+	payload := fmt.Sprintf(`{"IsCommandNoop":%t}`, noop)
+	in := awsapi.PutHostCommandAcknowledgementInput{
+		HostCommandIdentifier: &commandID,
+		Diagnostics:           &awsapi.Envelope{Format: new(awsapi.FormatJSON), Payload: &payload},
+	}
+	var out awsapi.PutHostCommandAcknowledgementOutput
+	err := s.call(ctx, "PutHostCommandAcknowledgement", in, &out)
+	return out.CommandStatus, err
+}
+
+// complete reports how a command ended.
+func (s *service) complete(ctx context.Context, commandID string, r report) error {
+	payload := r.payload()
+	return s.call(ctx, "PutHostCommandComplete", awsapi.PutHostCommandCompleteInput{
+		HostCommandIdentifier: &commandID,
+		CommandStatus:         r.status,
+		Diagnostics:           &awsapi.Envelope{Format: new(awsapi.FormatJSON), Payload: &payload},
+	}, nil)
+}
+
+// throttleRetries is how often one call is repeated because the service says that there are too many (agent.md 4.3).
+const throttleRetries = 5
+
+func (s *service) call(ctx context.Context, operation string, in, out any) error {
+	for try := 0; ; try++ {
+		if err := s.gate.wait(ctx); err != nil {
+			return err
+		}
+		err := s.callOnce(ctx, operation, in, out)
+		if err == nil {
+			s.gate.open()
+		}
+		if !throttled(err) {
+			return err
+		}
+		s.gate.shut()
+		if try == throttleRetries {
+			return err
+		}
+	}
+}
+
+func (s *service) callOnce(ctx context.Context, operation string, in, out any) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, s.callTimeout, fmt.Errorf("no answer within %v", s.callTimeout))
+	defer cancel()
+	return s.client.Call(ctx, s.prefix+"."+operation, in, out)
+}
+
+// gate holds every call back for a while after the service has answered that there are too many: a call that waits alone
+// while the others go on would only prolong the trouble (agent.md 4.3). The zero gate is open.
+type gate struct {
+	mu    sync.Mutex
+	until time.Time
+	shuts int
+}
+
+var gatePauses = backoff.Exponential{First: time.Second, Max: 30 * time.Second, Jitter: 0.25}
+
+func (g *gate) wait(ctx context.Context) error {
+	g.mu.Lock()
+	pause := time.Until(g.until)
+	g.mu.Unlock()
+	return backoff.Sleep(ctx, pause)
+}
+
+// shut closes the gate. Calls that were under way together and are refused together count as one refusal.
+func (g *gate) shut() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if time.Now().Before(g.until) {
+		return
+	}
+	g.shuts++
+	g.until = time.Now().Add(gatePauses.Pause(g.shuts))
+}
+
+func (g *gate) open() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.shuts = 0
+}
+
+func throttled(err error) bool {
+	var e *awsjson.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	names := []string{awsjson.ThrottlingException, "Throttling", "TooManyRequestsException", "RequestLimitExceeded", "RequestThrottled"}
+	return e.Status == http.StatusTooManyRequests || slices.Contains(names, e.Name)
+}
+
+// A refusal is an answer of the service that will be the same when asked again.
+type refusal struct{ message string }
+
+// Error returns what is wrong with the answer.
+func (r *refusal) Error() string { return r.message }
+
+// signatureErrors are refusals of the credentials, not of the request: keys may be rotated and clocks set right while
+// the agent runs, so the same call is worth repeating.
+var signatureErrors = []string{
+	"UnrecognizedClientException", "InvalidSignatureException", "SignatureDoesNotMatch", "ExpiredTokenException",
+	"InvalidClientTokenId", "MissingAuthenticationTokenException", "IncompleteSignatureException", "RequestExpired",
+}
+
+// answered reports whether a failed call reached the service and was refused for good.
+func answered(err error) bool {
+	var r *refusal
+	if errors.As(err, &r) {
+		return true
+	}
+	var e *awsjson.Error
+	return errors.As(err, &e) && e.Status < http.StatusInternalServerError && !throttled(err) &&
+		!slices.Contains(signatureErrors, e.Name)
+}
+
+var retryPauses = backoff.Exponential{First: 300 * time.Millisecond, Max: 30 * time.Second, Jitter: 0.25}
+
+// persist repeats a call until the service has answered it. A command is never given up because the service restarts or
+// the network is away for a while; after the limit the service has long let it expire.
+func persist(ctx context.Context, limit time.Duration, onError func(error), call func() error) error {
+	deadline := time.Now().Add(limit)
+	for try := 1; ; try++ {
+		err := call()
+		if err == nil || answered(err) || ctx.Err() != nil || time.Now().After(deadline) {
+			return err
+		}
+		onError(err)
+		if backoff.Sleep(ctx, retryPauses.Pause(try)) != nil {
+			return err
+		}
+	}
+}
+
+// advice says what an operator can do about a failed call, "" when the error says it all.
+func advice(err error) string {
+	var (
+		unknownCA x509.UnknownAuthorityError
+		cert      *tls.CertificateVerificationError
+		network   *net.OpError
+		dns       *net.DNSError
+		answer    *awsjson.Error
+	)
+	switch {
+	case errors.Is(err, errNoCredentials):
+		return "check the keys in the on-premises file, or the credentials file it names"
+	case errors.As(err, &unknownCA):
+		return "the service's certificate comes from an authority this host does not trust: name its PEM file with ca_file in the configuration, or in AWS_SSL_CA_BUNDLE"
+	case errors.As(err, &cert):
+		return "the service's certificate does not fit: compare its names and dates with deploy_control_endpoint and this host's clock"
+	case errors.As(err, &dns):
+		return "the service's name cannot be resolved: check region and deploy_control_endpoint"
+	case errors.As(err, &network):
+		return "the service cannot be reached: check deploy_control_endpoint, proxy_uri and firewalls"
+	case errors.As(err, &answer) && slices.Contains(signatureErrors, answer.Name):
+		return "the service does not accept this host's keys: check the on-premises file and this host's clock"
+	}
+	return ""
+}

@@ -1,0 +1,137 @@
+package agent
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"grapnel/internal/atomicfile"
+)
+
+// tracker records on disk which commands are under way (agent.md 6.4): a file per deployment that holds the command's
+// identifier, and beside it, while a script runs, a hidden file that names the script's process group. Stock agents read
+// the first and pass over the second.
+type tracker struct {
+	dir string
+	mu  sync.Mutex // a command's end must not remove the record of the next command of the same deployment
+}
+
+// tracked is a command that was under way when its record was written.
+type tracked struct {
+	deployment string
+	commandID  string
+	hook       *process // nil when no script ran
+}
+
+// staleAfter is the age at which a record counts no more: the service has long given the command up.
+const staleAfter = 24 * time.Hour
+
+func (t *tracker) path(deployment string) string { return filepath.Join(t.dir, deployment) }
+
+func (t *tracker) hookPath(deployment string) string {
+	return filepath.Join(t.dir, "."+deployment+".hook")
+}
+
+// begin must have returned before anything of the command runs.
+func (t *tracker) begin(deployment, commandID string) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := makeDir(t.dir); err != nil {
+		return err
+	}
+	if err := atomicfile.WriteFile(t.path(deployment), []byte(commandID), 0o644); err != nil {
+		return fmt.Errorf("cannot record that the command is under way: %w", err)
+	}
+	return nil
+}
+
+// script records the process group of a script that has just been started.
+func (t *tracker) script(deployment string, pgid int) error {
+	p, err := identify(pgid)
+	if err != nil {
+		return err
+	}
+	data, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return os.WriteFile(t.hookPath(deployment), data, 0o644)
+}
+
+// end removes the record of a command, unless it is another command's by now.
+func (t *tracker) end(deployment, commandID string) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	id, err := os.ReadFile(t.path(deployment))
+	if errors.Is(err, fs.ErrNotExist) || err == nil && string(id) != commandID {
+		return nil
+	} else if err != nil {
+		return fmt.Errorf("cannot read the record of a command: %w", err)
+	}
+	if err := os.Remove(t.hookPath(deployment)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("cannot remove the record of a script: %w", err)
+	}
+	if err := os.Remove(t.path(deployment)); err != nil {
+		return fmt.Errorf("cannot remove the record of a command: %w", err)
+	}
+	return nil
+}
+
+// pending returns the commands on record. Stale records are removed.
+func (t *tracker) pending() ([]tracked, error) {
+	entries, err := os.ReadDir(t.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("cannot read which commands are under way: %w", err)
+	}
+	var found []tracked
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), ".") || !entry.Type().IsRegular() {
+			continue
+		}
+		info, err := entry.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		} else if err != nil {
+			return nil, err
+		}
+		if time.Since(info.ModTime()) > staleAfter {
+			os.Remove(t.hookPath(entry.Name())) // usually not there
+			if err := os.Remove(t.path(entry.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, fmt.Errorf("cannot remove the stale record of a command: %w", err)
+			}
+			continue
+		}
+		id, err := os.ReadFile(t.path(entry.Name()))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		} else if err != nil {
+			return nil, fmt.Errorf("cannot read which commands are under way: %w", err)
+		}
+		found = append(found, tracked{
+			deployment: entry.Name(), commandID: strings.TrimSpace(string(id)), hook: readProcess(t.hookPath(entry.Name())),
+		})
+	}
+	return found, nil
+}
+
+func readProcess(path string) *process {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil
+	}
+	var p process
+	if json.Unmarshal(data, &p) != nil {
+		return nil // torn by the crash; without all of it the group cannot be told from another
+	}
+	return &p
+}
