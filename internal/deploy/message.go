@@ -88,9 +88,9 @@ func firstFailure(failures []failed) string {
 	f := failures[0]
 	text := f.summary()
 	if f.AgentIssue {
-		text += ": " + oneLine(f.Diagnostics.Message)
+		text = oneLine(f.Diagnostics.Message)
 	}
-	return fmt.Sprintf("First: %s: %s.", f.target, text)
+	return fmt.Sprintf("First failure: %s: %s.", f.target, text)
 }
 
 // groupFailures counts equal failures, the most frequent first.
