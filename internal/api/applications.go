@@ -1,0 +1,140 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"grapnel/internal/awsapi"
+	"grapnel/internal/awsjson"
+	"grapnel/internal/store"
+)
+
+// application loads an application, or tells the caller that there is none.
+func (a *API) application(ctx context.Context, name string) (store.Application, error) {
+	app, err := a.store.Application(ctx, name)
+	return app, instead(err, store.ErrNotFound, applicationDoesNotExist(name), "load application "+name)
+}
+
+func (a *API) createApplication(ctx context.Context, in *awsapi.CreateApplicationInput) (*awsapi.CreateApplicationOutput, error) {
+	name, err := applicationName(in.ApplicationName)
+	if err != nil {
+		return nil, err
+	}
+	if err := oneOf(awsapi.InvalidComputePlatformException, "computePlatform", in.ComputePlatform); err != nil {
+		return nil, err
+	}
+	if err := checkResourceTags(in.Tags); err != nil {
+		return nil, err
+	}
+	platform := in.ComputePlatform
+	if platform == "" {
+		platform = awsapi.ComputePlatformServer
+	}
+	app := store.Application{
+		Info: awsapi.ApplicationInfo{
+			ApplicationId:   new(awsjson.UUID()),
+			ApplicationName: &name,
+			CreateTime:      awsapi.At(a.timestamp()),
+			LinkedToGitHub:  new(false),
+			ComputePlatform: platform,
+		},
+		Tags: in.Tags,
+	}
+	if err := a.roomForApplication(ctx); err != nil {
+		return nil, err
+	}
+	err = a.store.CreateApplication(ctx, app)
+	if err != nil {
+		return nil, instead(err, store.ErrExists, applicationAlreadyExists(name), "create application "+name)
+	}
+	return &awsapi.CreateApplicationOutput{ApplicationId: app.Info.ApplicationId}, nil
+}
+
+func (a *API) roomForApplication(ctx context.Context) error {
+	names, err := a.store.Applications(ctx, "", maxApplications)
+	if err != nil {
+		return fmt.Errorf("count applications: %w", err)
+	}
+	if len(names) == maxApplications {
+		return failure(awsapi.ApplicationLimitExceededException, "There are %d applications, as many as there can be; delete one first.", maxApplications)
+	}
+	return nil
+}
+
+func (a *API) getApplication(ctx context.Context, in *awsapi.GetApplicationInput) (*awsapi.GetApplicationOutput, error) {
+	name, err := applicationName(in.ApplicationName)
+	if err != nil {
+		return nil, err
+	}
+	app, err := a.application(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return &awsapi.GetApplicationOutput{Application: &app.Info}, nil
+}
+
+func (a *API) batchGetApplications(ctx context.Context, in *awsapi.BatchGetApplicationsInput) (*awsapi.BatchGetApplicationsOutput, error) {
+	if err := each(in.ApplicationNames, maxNameBatch, applicationName); err != nil {
+		return nil, err
+	}
+	out := &awsapi.BatchGetApplicationsOutput{ApplicationsInfo: []awsapi.ApplicationInfo{}}
+	for _, name := range in.ApplicationNames {
+		app, err := a.application(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		out.ApplicationsInfo = append(out.ApplicationsInfo, app.Info)
+	}
+	return out, nil
+}
+
+func (a *API) listApplications(ctx context.Context, in *awsapi.ListApplicationsInput) (*awsapi.ListApplicationsOutput, error) {
+	p, err := a.pages.open(awsapi.ListApplicationsInput{}, in.NextToken)
+	if err != nil {
+		return nil, err
+	}
+	names, err := a.store.Applications(ctx, p.after, p.limit())
+	if err != nil {
+		return nil, fmt.Errorf("list applications: %w", err)
+	}
+	out := new(awsapi.ListApplicationsOutput)
+	out.Applications, out.NextToken = cut(p, names, itself)
+	return out, nil
+}
+
+// updateApplication renames an application, the only change there is.
+func (a *API) updateApplication(ctx context.Context, in *awsapi.UpdateApplicationInput) (*awsjson.Empty, error) {
+	name, err := applicationName(in.ApplicationName)
+	if err != nil {
+		return nil, err
+	}
+	newName, err := applicationName(in.NewApplicationName)
+	if err != nil {
+		return nil, err
+	}
+	a.settings.Lock()
+	defer a.settings.Unlock()
+	app, err := a.application(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	app.Info.ApplicationName = &newName
+	err = a.store.UpdateApplication(ctx, name, app)
+	if isMissing(err) {
+		return nil, applicationDoesNotExist(name)
+	}
+	return nil, instead(err, store.ErrExists, applicationAlreadyExists(newName), "rename application "+name)
+}
+
+// deleteApplication succeeds when there is no such application (service.md 2.2).
+func (a *API) deleteApplication(ctx context.Context, in *awsapi.DeleteApplicationInput) (*awsjson.Empty, error) {
+	name, err := applicationName(in.ApplicationName)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.store.DeleteApplication(ctx, name); err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, fmt.Errorf("delete application %s: %w", name, err)
+	}
+	return nil, nil
+}

@@ -1,0 +1,384 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"grapnel/internal/awsapi"
+	"grapnel/internal/awsjson"
+	"grapnel/internal/deploy"
+	"grapnel/internal/planner"
+	"grapnel/internal/store"
+)
+
+// deployment checks an id and loads its deployment, or tells the caller that there is none.
+func (a *API) deployment(ctx context.Context, value *string) (store.Deployment, error) {
+	id, err := deploymentID(value)
+	if err != nil {
+		return store.Deployment{}, err
+	}
+	d, err := a.store.Deployment(ctx, id)
+	return d, instead(err, store.ErrNotFound, deploymentDoesNotExist(id), "load deployment "+id)
+}
+
+// createDeployment resolves what the call names, freezes it with the plan, and leaves the rest to the engine.
+func (a *API) createDeployment(ctx context.Context, in *awsapi.CreateDeploymentInput) (*awsapi.CreateDeploymentOutput, error) {
+	application, name, err := applicationAndGroup(in.ApplicationName, in.DeploymentGroupName)
+	if err != nil {
+		return nil, err
+	}
+	revision, err := checkDeployment(in)
+	if err != nil {
+		return nil, err
+	}
+	group, err := a.groupOf(ctx, application, name)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkPlatform(in, revision, group.Info); err != nil {
+		return nil, err
+	}
+	config, err := a.configOf(ctx, in, group.Info)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := a.plan(ctx, in, group, config, revision)
+	if err != nil {
+		return nil, err
+	}
+	d := store.Deployment{
+		Info:        a.frozen(in, group.Info, config, revision),
+		GroupID:     *group.Info.DeploymentGroupId,
+		RevisionKey: store.RevisionKey(revision),
+		Plan:        plan,
+		Facts:       deploy.Facts{LastGood: awsapi.Value(awsapi.Value(group.Info.LastSuccessfulDeployment).DeploymentId)},
+		Status:      deploy.Created,
+	}
+	if err := a.storeDeployment(ctx, d); err != nil {
+		return nil, err
+	}
+	a.wake(*d.Info.DeploymentId)
+	return &awsapi.CreateDeploymentOutput{DeploymentId: d.Info.DeploymentId}, nil
+}
+
+// checkDeployment checks each member of the call alone and returns the revision as it is stored.
+func checkDeployment(in *awsapi.CreateDeploymentInput) (awsapi.RevisionLocation, error) {
+	revision, err := checkedRevision(in.Revision)
+	if err != nil {
+		return revision, err
+	}
+	for _, err := range []error{
+		checkConfigName(in.DeploymentConfigName),
+		checkDescription(in.Description),
+		checkAlarms("overrideAlarmConfiguration", in.OverrideAlarmConfiguration),
+		checkAutoRollback(in.AutoRollbackConfiguration),
+		oneOf(awsapi.InvalidFileExistsBehaviorException, "fileExistsBehavior", in.FileExistsBehavior),
+	} {
+		if err != nil {
+			return revision, err
+		}
+	}
+	return revision, nil
+}
+
+// checkPlatform checks what the group's platform and style allow (service.md 2.6).
+func checkPlatform(in *awsapi.CreateDeploymentInput, revision awsapi.RevisionLocation, group awsapi.DeploymentGroupInfo) error {
+	if err := deployable(revision, group.ComputePlatform); err != nil {
+		return err
+	}
+	server := group.ComputePlatform == awsapi.ComputePlatformServer
+	blueGreen := awsapi.Value(group.DeploymentStyle).DeploymentType == awsapi.DeploymentTypeBlueGreen
+	switch {
+	case in.TargetInstances != nil && !(server && blueGreen):
+		return failure(awsapi.InvalidTargetInstancesException, "targetInstances is for blue/green deployments to hosts; leave it out, the group's tag filters choose.")
+	case awsapi.Value(in.UpdateOutdatedInstancesOnly) && !server:
+		return failure(awsapi.InvalidUpdateOutdatedInstancesOnlyValueException,
+			"updateOutdatedInstancesOnly is for the Server platform; leave it out for %s.", group.ComputePlatform)
+	case awsapi.Value(in.IgnoreApplicationStopFailures) && !server:
+		return failure(awsapi.InvalidIgnoreApplicationStopFailuresValueException,
+			"ignoreApplicationStopFailures is for the Server platform; leave it out for %s.", group.ComputePlatform)
+	case in.DeploymentMode != "":
+		return notYet("deploymentMode " + string(in.DeploymentMode) + " is not available on this server yet; leave it out to deploy the revision in full.")
+	}
+	return nil
+}
+
+// configOf loads the deployment config that the call names, or else the group's.
+func (a *API) configOf(ctx context.Context, in *awsapi.CreateDeploymentInput, group awsapi.DeploymentGroupInfo) (awsapi.DeploymentConfigInfo, error) {
+	name := group.DeploymentConfigName
+	if in.DeploymentConfigName != nil {
+		name = in.DeploymentConfigName
+	}
+	return a.configFor(ctx, *name, group.ComputePlatform)
+}
+
+// plan compiles the deployment's plan. Settings that would silently be left out of it refuse the deployment instead.
+func (a *API) plan(ctx context.Context, in *awsapi.CreateDeploymentInput, group store.Group, config awsapi.DeploymentConfigInfo,
+	revision awsapi.RevisionLocation,
+) (deploy.Plan, error) {
+	hosts, err := a.candidates(ctx, *group.Info.DeploymentGroupId)
+	if err != nil {
+		return deploy.Plan{}, err
+	}
+	settings := group.Info
+	set(&settings.AlarmConfiguration, in.OverrideAlarmConfiguration)
+	plan, err := planner.Compile(planner.Request{
+		Group:                         settings,
+		Config:                        config,
+		Hosts:                         hosts,
+		RevisionKey:                   store.RevisionKey(revision),
+		CurrentKey:                    store.RevisionKey(awsapi.Value(group.Info.TargetRevision)),
+		IgnoreApplicationStopFailures: awsapi.Value(in.IgnoreApplicationStopFailures),
+		UpdateOutdatedInstancesOnly:   awsapi.Value(in.UpdateOutdatedInstancesOnly),
+		AutoRollback:                  in.AutoRollbackConfiguration,
+	})
+	if unsupported := (*planner.UnsupportedError)(nil); errors.As(err, &unsupported) {
+		return plan, notYet(unsupported.Error() + ". Change the deployment group or its configuration accordingly.")
+	}
+	if err != nil {
+		return plan, fmt.Errorf("plan a deployment of group %s: %w", *group.Info.DeploymentGroupName, err)
+	}
+	return plan, nil
+}
+
+// candidates returns every registered host with what the group remembers of it.
+func (a *API) candidates(ctx context.Context, groupID string) ([]planner.Host, error) {
+	hosts, err := a.store.Hosts(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list hosts: %w", err)
+	}
+	remembered, err := a.store.GroupHealth(ctx, groupID)
+	if err != nil {
+		return nil, fmt.Errorf("load the health of group %s: %w", groupID, err)
+	}
+	health := map[string]store.TargetHealth{}
+	for _, h := range remembered {
+		health[h.Target] = h
+	}
+	var candidates []planner.Host
+	for _, h := range hosts {
+		if !registered(h) {
+			continue
+		}
+		known := health[*h.Info.InstanceName]
+		candidates = append(candidates, planner.Host{
+			Name: *h.Info.InstanceName, Tags: h.Info.Tags, Healthy: known.Healthy, RevisionKey: known.RevisionKey,
+		})
+	}
+	return candidates, nil
+}
+
+// frozen is the deployment as it is shown and as it runs, whatever happens to the group's settings later.
+func (a *API) frozen(in *awsapi.CreateDeploymentInput, group awsapi.DeploymentGroupInfo, config awsapi.DeploymentConfigInfo,
+	revision awsapi.RevisionLocation,
+) awsapi.DeploymentInfo {
+	info := awsapi.DeploymentInfo{
+		ApplicationName:                    group.ApplicationName,
+		DeploymentGroupName:                group.DeploymentGroupName,
+		DeploymentConfigName:               config.DeploymentConfigName,
+		DeploymentId:                       new(store.NewDeploymentID()),
+		PreviousRevision:                   group.TargetRevision,
+		Revision:                           &revision,
+		CreateTime:                         awsapi.At(a.timestamp()),
+		Description:                        in.Description,
+		Creator:                            awsapi.DeploymentCreatorUser,
+		IgnoreApplicationStopFailures:      new(awsapi.Value(in.IgnoreApplicationStopFailures)),
+		AutoRollbackConfiguration:          group.AutoRollbackConfiguration,
+		UpdateOutdatedInstancesOnly:        new(awsapi.Value(in.UpdateOutdatedInstancesOnly)),
+		DeploymentStyle:                    group.DeploymentStyle,
+		TargetInstances:                    in.TargetInstances,
+		BlueGreenDeploymentConfiguration:   group.BlueGreenDeploymentConfiguration,
+		LoadBalancerInfo:                   group.LoadBalancerInfo,
+		FileExistsBehavior:                 awsapi.FileExistsBehaviorDisallow,
+		ComputePlatform:                    group.ComputePlatform,
+		OverrideAlarmConfiguration:         in.OverrideAlarmConfiguration,
+		InstanceTerminationWaitTimeStarted: new(false),
+	}
+	set(&info.AutoRollbackConfiguration, in.AutoRollbackConfiguration)
+	if in.FileExistsBehavior != "" {
+		info.FileExistsBehavior = in.FileExistsBehavior
+	}
+	return info
+}
+
+// storeDeployment stores a deployment; an id that is taken is drawn anew.
+func (a *API) storeDeployment(ctx context.Context, d store.Deployment) error {
+	err := a.store.CreateDeployment(ctx, d)
+	if errors.Is(err, store.ErrExists) {
+		*d.Info.DeploymentId = store.NewDeploymentID()
+		err = a.store.CreateDeployment(ctx, d)
+	}
+	group := *d.Info.DeploymentGroupName
+	if busy := (*store.BusyError)(nil); errors.As(err, &busy) {
+		return deploymentLimitExceeded(group, busy.Deployment)
+	}
+	return instead(err, store.ErrNotFound, groupDoesNotExist(*d.Info.ApplicationName, group), "create a deployment of group "+group)
+}
+
+func (a *API) getDeployment(ctx context.Context, in *awsapi.GetDeploymentInput) (*awsapi.GetDeploymentOutput, error) {
+	d, err := a.deployment(ctx, in.DeploymentId)
+	if err != nil {
+		return nil, err
+	}
+	return &awsapi.GetDeploymentOutput{DeploymentInfo: shownDeployment(d)}, nil
+}
+
+// shownDeployment is a deployment as clients see it: without AppSpec content (service.md 2.6).
+func shownDeployment(d store.Deployment) *awsapi.DeploymentInfo {
+	info := d.Info
+	for _, revision := range []**awsapi.RevisionLocation{&info.Revision, &info.PreviousRevision} {
+		if *revision != nil {
+			*revision = new(withoutContent(**revision))
+		}
+	}
+	return &info
+}
+
+// batchGetDeployments leaves out unknown ids.
+func (a *API) batchGetDeployments(ctx context.Context, in *awsapi.BatchGetDeploymentsInput) (*awsapi.BatchGetDeploymentsOutput, error) {
+	if err := each(in.DeploymentIds, maxBatch, deploymentID); err != nil {
+		return nil, err
+	}
+	out := &awsapi.BatchGetDeploymentsOutput{DeploymentsInfo: []awsapi.DeploymentInfo{}}
+	for _, id := range in.DeploymentIds {
+		d, err := a.store.Deployment(ctx, id)
+		switch {
+		case isMissing(err):
+		case err != nil:
+			return nil, fmt.Errorf("load deployment %s: %w", id, err)
+		default:
+			out.DeploymentsInfo = append(out.DeploymentsInfo, *shownDeployment(d))
+		}
+	}
+	return out, nil
+}
+
+// listDeployments lists ids, newest first.
+func (a *API) listDeployments(ctx context.Context, in *awsapi.ListDeploymentsInput) (*awsapi.ListDeploymentsOutput, error) {
+	filter, err := deploymentFilter(in)
+	if err != nil {
+		return nil, err
+	}
+	filters := *in
+	filters.NextToken = nil
+	p, err := a.pages.open(filters, in.NextToken)
+	if err != nil {
+		return nil, err
+	}
+	if filter.Application != "" {
+		if _, err := a.groupOf(ctx, filter.Application, filter.Group); err != nil {
+			return nil, err
+		}
+	}
+	filter.Before, filter.Limit = p.after, p.limit()
+	var ids []string
+	if awsapi.Value(in.ExternalId) == "" { // no deployment of this server comes from outside and has an external id
+		if ids, err = a.store.ListDeployments(ctx, filter); err != nil {
+			return nil, fmt.Errorf("list deployments: %w", err)
+		}
+	}
+	out := new(awsapi.ListDeploymentsOutput)
+	out.Deployments, out.NextToken = cut(p, ids, itself)
+	return out, nil
+}
+
+func deploymentFilter(in *awsapi.ListDeploymentsInput) (store.DeploymentFilter, error) {
+	var filter store.DeploymentFilter
+	if in.ApplicationName != nil || in.DeploymentGroupName != nil {
+		var err error
+		if filter.Application, filter.Group, err = applicationAndGroup(in.ApplicationName, in.DeploymentGroupName); err != nil {
+			return filter, err
+		}
+	}
+	if in.CreateTimeRange != nil {
+		filter.From, filter.To = in.CreateTimeRange.Start.Time, in.CreateTimeRange.End.Time
+		if !filter.To.IsZero() && filter.From.After(filter.To) {
+			return filter, failure(awsapi.InvalidTimeRangeException, "createTimeRange starts after it ends; swap start and end.")
+		}
+	}
+	for _, status := range in.IncludeOnlyStatuses {
+		if !slices.Contains(status.Values(), status) {
+			return filter, notOneOf(awsapi.InvalidDeploymentStatusException, "includeOnlyStatuses", status, status.Values())
+		}
+		filter.Statuses = append(filter.Statuses, deploy.Status(status))
+	}
+	return filter, nil
+}
+
+// stopDeployment stores the wish. The first answer is Pending: commands under way end by themselves. Asked again while
+// they do, it is Succeeded: nothing more is going to be scheduled.
+func (a *API) stopDeployment(ctx context.Context, in *awsapi.StopDeploymentInput) (*awsapi.StopDeploymentOutput, error) {
+	d, err := a.deployment(ctx, in.DeploymentId)
+	if err != nil {
+		return nil, err
+	}
+	id := *d.Info.DeploymentId
+	err = a.store.StopDeployment(ctx, id, deploy.Stop{At: a.timestamp(), Rollback: in.AutoRollbackEnabled})
+	switch {
+	case errors.Is(err, store.ErrEnded):
+		return nil, deploymentAlreadyCompleted(id)
+	case err != nil:
+		return nil, instead(err, store.ErrNotFound, deploymentDoesNotExist(id), "stop deployment "+id)
+	}
+	a.wake(id)
+	if d.Facts.Stop != nil {
+		return &awsapi.StopDeploymentOutput{
+			Status: awsapi.StopStatusSucceeded, StatusMessage: new("The deployment is stopping. No more commands will be scheduled."),
+		}, nil
+	}
+	return &awsapi.StopDeploymentOutput{
+		Status: awsapi.StopStatusPending, StatusMessage: new("The deployment stops when the commands under way have ended."),
+	}, nil
+}
+
+// continueDeployment has nothing to continue: only blue/green deployments wait, and there are none yet.
+func (a *API) continueDeployment(ctx context.Context, in *awsapi.ContinueDeploymentInput) (*awsjson.Empty, error) {
+	if err := oneOf(awsapi.InvalidDeploymentWaitTypeException, "deploymentWaitType", in.DeploymentWaitType); err != nil {
+		return nil, err
+	}
+	return nil, a.refuseToContinue(ctx, in.DeploymentId)
+}
+
+func (a *API) skipWaitTimeForInstanceTermination(ctx context.Context, in *awsapi.SkipWaitTimeForInstanceTerminationInput) (*awsjson.Empty, error) {
+	return nil, a.refuseToContinue(ctx, in.DeploymentId)
+}
+
+func (a *API) refuseToContinue(ctx context.Context, id *string) error {
+	d, err := a.deployment(ctx, id)
+	if err != nil {
+		return err
+	}
+	if d.Status.Terminal() {
+		return deploymentAlreadyCompleted(*d.Info.DeploymentId)
+	}
+	return failure(awsapi.UnsupportedActionForDeploymentTypeException,
+		"Deployment %s is in-place and goes on by itself; only blue/green deployments wait to be continued.", *d.Info.DeploymentId)
+}
+
+// putLifecycleEventHookExecutionStatus has no hook to report on: functions are hooks of ECS and Lambda, hosts have scripts.
+func (a *API) putLifecycleEventHookExecutionStatus(
+	ctx context.Context, in *awsapi.PutLifecycleEventHookExecutionStatusInput,
+) (*awsapi.PutLifecycleEventHookExecutionStatusOutput, error) {
+	if in.Status != awsapi.LifecycleEventStatusSucceeded && in.Status != awsapi.LifecycleEventStatusFailed {
+		return nil, failure(awsapi.InvalidLifecycleEventHookExecutionStatusException, "status is %q; it must be Succeeded or Failed.", in.Status)
+	}
+	if awsapi.Value(in.LifecycleEventHookExecutionId) == "" {
+		return nil, missing(awsapi.InvalidLifecycleEventHookExecutionIdException, "lifecycleEventHookExecutionId")
+	}
+	d, err := a.deployment(ctx, in.DeploymentId)
+	if err != nil {
+		return nil, err
+	}
+	return nil, failure(awsapi.UnsupportedActionForDeploymentTypeException,
+		"Deployment %s is on the Server platform, whose hooks are scripts on the hosts; only ECS and Lambda deployments have hook functions.",
+		*d.Info.DeploymentId)
+}
+
+// deleteResourcesByExternalID has nothing to delete: external ids come with deployments of CloudFormation.
+func (a *API) deleteResourcesByExternalID(
+	context.Context, *awsapi.DeleteResourcesByExternalIdInput,
+) (*awsapi.DeleteResourcesByExternalIdOutput, error) {
+	return nil, nil
+}

@@ -1,0 +1,235 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"grapnel/internal/awsapi"
+	"grapnel/internal/awsjson"
+	"grapnel/internal/store"
+)
+
+// group loads a deployment group, or tells the caller that there is none. The application is not looked for.
+func (a *API) group(ctx context.Context, application, name string) (store.Group, error) {
+	group, err := a.store.Group(ctx, application, name)
+	return group, instead(err, store.ErrNotFound, groupDoesNotExist(application, name), "load deployment group "+name)
+}
+
+// groupOf loads a deployment group; a missing application is reported before a missing group.
+func (a *API) groupOf(ctx context.Context, application, name string) (store.Group, error) {
+	if _, err := a.application(ctx, application); err != nil {
+		return store.Group{}, err
+	}
+	return a.group(ctx, application, name)
+}
+
+func (a *API) createDeploymentGroup(ctx context.Context, in *awsapi.CreateDeploymentGroupInput) (*awsapi.CreateDeploymentGroupOutput, error) {
+	application, name, err := applicationAndGroup(in.ApplicationName, in.DeploymentGroupName)
+	if err != nil {
+		return nil, err
+	}
+	settings := settingsToCreate(in)
+	if err := settings.checkFields(); err != nil {
+		return nil, err
+	}
+	if err := checkResourceTags(in.Tags); err != nil {
+		return nil, err
+	}
+	app, err := a.application(ctx, application)
+	if err != nil {
+		return nil, err
+	}
+	info := newGroup(app.Info, name)
+	settings.apply(&info)
+	if err := a.checkGroup(ctx, info, settings); err != nil {
+		return nil, err
+	}
+	if err := a.roomForGroup(ctx, application); err != nil {
+		return nil, err
+	}
+	err = a.store.CreateGroup(ctx, store.Group{Info: info, Tags: in.Tags})
+	switch {
+	case isMissing(err):
+		return nil, applicationDoesNotExist(application)
+	case err != nil:
+		return nil, instead(err, store.ErrExists, groupAlreadyExists(application, name), "create deployment group "+name)
+	}
+	return &awsapi.CreateDeploymentGroupOutput{DeploymentGroupId: info.DeploymentGroupId}, nil
+}
+
+// newGroup returns a group with the defaults of service.md 2.5.
+func newGroup(app awsapi.ApplicationInfo, name string) awsapi.DeploymentGroupInfo {
+	info := awsapi.DeploymentGroupInfo{
+		ApplicationName:              app.ApplicationName,
+		DeploymentGroupId:            new(awsjson.UUID()),
+		DeploymentGroupName:          &name,
+		ComputePlatform:              app.ComputePlatform,
+		DeploymentConfigName:         new(defaultConfig(app.ComputePlatform)),
+		Ec2TagFilters:                []awsapi.EC2TagFilter{},
+		OnPremisesInstanceTagFilters: []awsapi.TagFilter{},
+		AutoScalingGroups:            []awsapi.AutoScalingGroup{},
+		TriggerConfigurations:        []awsapi.TriggerConfig{},
+		AutoRollbackConfiguration:    &awsapi.AutoRollbackConfiguration{Enabled: new(false)},
+		OutdatedInstancesStrategy:    awsapi.OutdatedInstancesStrategyUpdate,
+		TerminationHookEnabled:       new(false),
+	}
+	if app.ComputePlatform == awsapi.ComputePlatformServer {
+		info.DeploymentStyle = &awsapi.DeploymentStyle{
+			DeploymentType: awsapi.DeploymentTypeInPlace, DeploymentOption: awsapi.DeploymentOptionWithoutTrafficControl,
+		}
+	}
+	return info
+}
+
+func defaultConfig(platform awsapi.ComputePlatform) string {
+	switch platform {
+	case awsapi.ComputePlatformLambda:
+		return reservedPrefix + "LambdaAllAtOnce"
+	case awsapi.ComputePlatformECS:
+		return reservedPrefix + "ECSAllAtOnce"
+	}
+	return reservedPrefix + "OneAtATime"
+}
+
+func (a *API) roomForGroup(ctx context.Context, application string) error {
+	names, err := a.store.Groups(ctx, application, "", maxGroupsPerApplication)
+	if err != nil {
+		return fmt.Errorf("count deployment groups of application %s: %w", application, err)
+	}
+	if len(names) == maxGroupsPerApplication {
+		return failure(awsapi.DeploymentGroupLimitExceededException,
+			"Application %s has %d deployment groups, as many as it can have; delete one first.", application, maxGroupsPerApplication)
+	}
+	return nil
+}
+
+func (a *API) getDeploymentGroup(ctx context.Context, in *awsapi.GetDeploymentGroupInput) (*awsapi.GetDeploymentGroupOutput, error) {
+	application, name, err := applicationAndGroup(in.ApplicationName, in.DeploymentGroupName)
+	if err != nil {
+		return nil, err
+	}
+	group, err := a.groupOf(ctx, application, name)
+	if err != nil {
+		return nil, err
+	}
+	return &awsapi.GetDeploymentGroupOutput{DeploymentGroupInfo: shownGroup(group)}, nil
+}
+
+// shownGroup is a group as clients see it. Both waits of blue/green are always numbers, because "aws ecs deploy" reads
+// them unguarded (service.md 2.5).
+func shownGroup(group store.Group) *awsapi.DeploymentGroupInfo {
+	info := group.Info
+	if info.TargetRevision != nil {
+		info.TargetRevision = new(withoutContent(*info.TargetRevision))
+	}
+	if info.BlueGreenDeploymentConfiguration == nil {
+		return &info
+	}
+	blueGreen := *info.BlueGreenDeploymentConfiguration
+	ready, terminate := awsapi.Value(blueGreen.DeploymentReadyOption), awsapi.Value(blueGreen.TerminateBlueInstancesOnDeploymentSuccess)
+	ready.WaitTimeInMinutes = new(awsapi.Value(ready.WaitTimeInMinutes))
+	terminate.TerminationWaitTimeInMinutes = new(awsapi.Value(terminate.TerminationWaitTimeInMinutes))
+	blueGreen.DeploymentReadyOption, blueGreen.TerminateBlueInstancesOnDeploymentSuccess = &ready, &terminate
+	info.BlueGreenDeploymentConfiguration = &blueGreen
+	return &info
+}
+
+// batchGetDeploymentGroups tells of unknown groups in errorMessage: its model has no error for them.
+func (a *API) batchGetDeploymentGroups(ctx context.Context, in *awsapi.BatchGetDeploymentGroupsInput) (*awsapi.BatchGetDeploymentGroupsOutput, error) {
+	application, err := applicationName(in.ApplicationName)
+	if err != nil {
+		return nil, err
+	}
+	if err := each(in.DeploymentGroupNames, maxNameBatch, groupName); err != nil {
+		return nil, err
+	}
+	if _, err := a.application(ctx, application); err != nil {
+		return nil, err
+	}
+	out := &awsapi.BatchGetDeploymentGroupsOutput{DeploymentGroupsInfo: []awsapi.DeploymentGroupInfo{}}
+	var unknown []string
+	for _, name := range in.DeploymentGroupNames {
+		group, err := a.store.Group(ctx, application, name)
+		switch {
+		case isMissing(err):
+			unknown = append(unknown, name)
+		case err != nil:
+			return nil, fmt.Errorf("load deployment group %s: %w", name, err)
+		default:
+			out.DeploymentGroupsInfo = append(out.DeploymentGroupsInfo, *shownGroup(group))
+		}
+	}
+	out.ErrorMessage = new(notFound("deployment groups of application "+application, unknown))
+	return out, nil
+}
+
+func (a *API) listDeploymentGroups(ctx context.Context, in *awsapi.ListDeploymentGroupsInput) (*awsapi.ListDeploymentGroupsOutput, error) {
+	application, err := applicationName(in.ApplicationName)
+	if err != nil {
+		return nil, err
+	}
+	p, err := a.pages.open(awsapi.ListDeploymentGroupsInput{ApplicationName: &application}, in.NextToken)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := a.application(ctx, application); err != nil {
+		return nil, err
+	}
+	names, err := a.store.Groups(ctx, application, p.after, p.limit())
+	if err != nil {
+		return nil, fmt.Errorf("list deployment groups of application %s: %w", application, err)
+	}
+	out := &awsapi.ListDeploymentGroupsOutput{ApplicationName: &application}
+	out.DeploymentGroups, out.NextToken = cut(p, names, itself)
+	return out, nil
+}
+
+// updateDeploymentGroup leaves absent members as they are and replaces present ones whole.
+func (a *API) updateDeploymentGroup(ctx context.Context, in *awsapi.UpdateDeploymentGroupInput) (*awsapi.UpdateDeploymentGroupOutput, error) {
+	application, name, err := applicationAndGroup(in.ApplicationName, in.CurrentDeploymentGroupName)
+	if err != nil {
+		return nil, err
+	}
+	newName := name
+	if in.NewDeploymentGroupName != nil {
+		if newName, err = groupName(in.NewDeploymentGroupName); err != nil {
+			return nil, err
+		}
+	}
+	settings := settingsToUpdate(in)
+	if err := settings.checkFields(); err != nil {
+		return nil, err
+	}
+	a.settings.Lock()
+	defer a.settings.Unlock()
+	group, err := a.groupOf(ctx, application, name)
+	if err != nil {
+		return nil, err
+	}
+	group.Info.DeploymentGroupName = &newName
+	settings.apply(&group.Info)
+	if err := a.checkGroup(ctx, group.Info, settings); err != nil {
+		return nil, err
+	}
+	err = a.store.UpdateGroup(ctx, application, name, group)
+	switch {
+	case isMissing(err):
+		return nil, groupDoesNotExist(application, name)
+	case err != nil:
+		return nil, instead(err, store.ErrExists, groupAlreadyExists(application, newName), "update deployment group "+name)
+	}
+	return &awsapi.UpdateDeploymentGroupOutput{HooksNotCleanedUp: []awsapi.AutoScalingGroup{}}, nil
+}
+
+// deleteDeploymentGroup succeeds when there is no such group (service.md 2.2).
+func (a *API) deleteDeploymentGroup(ctx context.Context, in *awsapi.DeleteDeploymentGroupInput) (*awsapi.DeleteDeploymentGroupOutput, error) {
+	application, name, err := applicationAndGroup(in.ApplicationName, in.DeploymentGroupName)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.store.DeleteGroup(ctx, application, name); err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, fmt.Errorf("delete deployment group %s: %w", name, err)
+	}
+	return &awsapi.DeleteDeploymentGroupOutput{HooksNotCleanedUp: []awsapi.AutoScalingGroup{}}, nil
+}

@@ -1,0 +1,84 @@
+package api
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+
+	"grapnel/internal/awsapi"
+)
+
+// pageSize is how many entries a list operation returns at once (service.md 1).
+const pageSize = 100
+
+// pages makes and checks page tokens. A token is the key of the last entry shown, under a signature that binds it to the
+// operation and its filters: with other filters that key would stand at another place, and entries would be skipped in
+// silence.
+type pages struct{ key []byte }
+
+// page is the part of a list that one call asks for.
+type page struct {
+	after string // key of the last entry shown before, "" for the first page
+	token func(last string) *string
+}
+
+// open checks the token of a call. request is the call's input without its token: its type names the operation, its
+// members are the filters.
+func (p pages) open(request any, token *string) (page, error) {
+	binding, err := json.Marshal(request)
+	if err != nil {
+		return page{}, fmt.Errorf("bind a page token: %w", err)
+	}
+	binding = fmt.Appendf(nil, "%T %s", request, binding)
+	opened := page{token: func(last string) *string {
+		return new(base64.RawURLEncoding.EncodeToString(append(p.sign(binding, last), last...)))
+	}}
+	if token == nil {
+		return opened, nil
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(*token)
+	if err != nil || len(raw) < sha256.Size || !hmac.Equal(raw[:sha256.Size], p.sign(binding, string(raw[sha256.Size:]))) {
+		return page{}, failure(awsapi.InvalidNextTokenException,
+			"The nextToken is not one that this operation gave out for the same filters; list again from the first page.")
+	}
+	opened.after = string(raw[sha256.Size:])
+	return opened, nil
+}
+
+func (p pages) sign(binding []byte, last string) []byte {
+	mac := hmac.New(sha256.New, p.key)
+	fmt.Fprintf(mac, "%d:", len(binding))
+	mac.Write(binding)
+	mac.Write([]byte(last))
+	return mac.Sum(nil)
+}
+
+// limit is how many entries to ask the store for: one more than a page, which tells whether there is another.
+func (page) limit() int { return pageSize + 1 }
+
+// cut returns the entries of the page, of entries that follow it, and the token of the next page, nil on the last one.
+// The list is never nil: clients count on its member.
+func cut[T any](p page, entries []T, key func(T) string) ([]T, *string) {
+	if len(entries) <= pageSize {
+		return append([]T{}, entries...), nil
+	}
+	return entries[:pageSize], p.token(key(entries[pageSize-1]))
+}
+
+// following returns what comes after the page's start in a list that is whole: everything when that entry has gone.
+func following[T any](p page, entries []T, key func(T) string) []T {
+	if p.after == "" {
+		return entries
+	}
+	for i, e := range entries {
+		if key(e) == p.after {
+			return entries[i+1:]
+		}
+	}
+	return entries
+}
+
+// itself is the key of an entry that is a name.
+func itself(name string) string { return name }
