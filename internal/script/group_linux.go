@@ -19,11 +19,11 @@ func Identify(pgid int) (Group, error) {
 	if err != nil {
 		return Group{}, fmt.Errorf("identify process group %d: %w", pgid, err)
 	}
-	start, err := startTime(pgid)
+	leader, err := readStat(pgid)
 	if err != nil {
 		return Group{}, fmt.Errorf("identify process group %d: %w", pgid, err)
 	}
-	return Group{PGID: pgid, BootID: strings.TrimSpace(string(boot)), StartTime: start}, nil
+	return Group{PGID: pgid, BootID: strings.TrimSpace(string(boot)), StartTime: leader.start}, nil
 }
 
 // Kill ends the group (TERM, grace, KILL) if it is still the one that was identified, and reports whether it was. If the
@@ -46,32 +46,59 @@ func (g Group) Kill(grace time.Duration) (bool, error) {
 	if grace <= 0 {
 		grace = DefaultGrace
 	}
-	if endGroup(g.PGID, grace) {
-		return true, nil
+	if !endGroup(g.PGID, grace) {
+		return true, fmt.Errorf("process group %d still runs after KILL", g.PGID)
 	}
-	if now, err := Identify(g.PGID); err == nil && now == g {
-		return true, fmt.Errorf("process group %d is still there after KILL", g.PGID)
-	}
-	return true, nil // what is left are zombies that nobody reaps, as in a container without an init
+	return true, nil
 }
 
-// startTime reads field 22 of /proc/PID/stat. The name in field 2 may hold blanks and parentheses, so counting starts after
-// the last parenthesis. A zombie counts as ended.
-func startTime(pid int) (uint64, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+// groupRuns reports whether a process of the group runs. Zombies do not count: where process 1 reaps slowly or never, as in
+// many containers, they would make every ended group look alive.
+func groupRuns(pgid int) bool {
+	if errors.Is(syscall.Kill(-pgid, 0), syscall.ESRCH) {
+		return false
+	}
+	processes, err := os.ReadDir("/proc")
+	if err != nil {
+		return true
+	}
+	for _, p := range processes {
+		pid, err := strconv.Atoi(p.Name())
+		if err != nil {
+			continue
+		}
+		if s, err := readStat(pid); err == nil && s.pgid == pgid {
+			return true
+		}
+	}
+	return false
+}
+
+// stat is what we need of /proc/PID/stat.
+type stat struct {
+	pgid  int
+	start uint64 // clock ticks since boot
+}
+
+// readStat reads fields 3, 5 and 22 of /proc/PID/stat. A process that is gone or a zombie is fs.ErrNotExist. The name in field
+// 2 may hold blanks and parentheses, so counting starts after the last parenthesis.
+func readStat(pid int) (stat, error) {
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if errors.Is(err, syscall.ESRCH) { // it ended between open and read
-		return 0, fs.ErrNotExist
+		return stat{}, fs.ErrNotExist
 	}
 	if err != nil {
-		return 0, err
+		return stat{}, err
 	}
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	const state, start = 3 - 3, 22 - 3 // the first field here is the third of the line
+	fields := strings.Fields(string(line[bytes.LastIndexByte(line, ')')+1:]))
+	const state, pgrp, start = 3 - 3, 5 - 3, 22 - 3 // the first field here is the third of the line
 	if len(fields) <= start {
-		return 0, fmt.Errorf("/proc/%d/stat has an unknown form", pid)
+		return stat{}, fmt.Errorf("/proc/%d/stat has an unknown form", pid)
 	}
-	if fields[state] == "Z" {
-		return 0, fs.ErrNotExist
+	if fields[state] == "Z" || fields[state] == "X" {
+		return stat{}, fs.ErrNotExist
 	}
-	return strconv.ParseUint(fields[start], 10, 64)
+	var s stat
+	_, err = fmt.Sscan(fields[pgrp]+" "+fields[start], &s.pgid, &s.start)
+	return s, err
 }

@@ -157,15 +157,13 @@ func endGroup(pgid int, grace time.Duration) bool {
 	return false
 }
 
-// groupGone waits until no process of the group is left, for at most wait. There is no call that blocks until then.
+// groupGone waits until no process of the group runs, for at most wait. There is no call that blocks until then.
 func groupGone(pgid int, wait time.Duration) bool {
 	const pause = 10 * time.Millisecond
-	for deadline := time.Now().Add(wait); ; time.Sleep(pause) {
-		if errors.Is(syscall.Kill(-pgid, 0), syscall.ESRCH) {
-			return true
-		}
+	for deadline := time.Now().Add(wait); groupRuns(pgid); time.Sleep(pause) {
 		if time.Now().After(deadline) {
 			return false
 		}
 	}
+	return true
 }
