@@ -1,0 +1,36 @@
+package sqlstore
+
+import (
+	"log/slog"
+	"path/filepath"
+	"testing"
+
+	"grapnel/internal/store"
+	"grapnel/internal/store/pgtest"
+	"grapnel/internal/store/storetest"
+)
+
+func open(t *testing.T, dsn string) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), dsn, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func TestSQLite(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T) store.Store { return open(t, filepath.Join(t.TempDir(), "grapnel.db")) })
+}
+
+func TestPostgres(t *testing.T) {
+	t.Parallel()
+	cluster := pgtest.Start(t)
+	storetest.Run(t, func(t *testing.T) store.Store { return open(t, cluster.Database(t)) })
+}

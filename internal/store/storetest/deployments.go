@@ -1,0 +1,162 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"grapnel/internal/awsapi"
+	"grapnel/internal/deploy"
+	"grapnel/internal/store"
+)
+
+func deployment(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	_, err := s.Deployment(ctx, "d-1")
+	fails(t, err, store.ErrNotFound)
+	newApplication(t, s, "app")
+	newGroup(t, s, "app", "g")
+	want := deploymentOf("d-1", "b", "a")
+	want.Info.Description = ptr("a <new> version")
+	want.Info.PreviousRevision = ptr(bundle("v0"))
+	want.Facts = deploy.Facts{LastGood: "d-0", Alarms: []string{"cpu"}}
+	ok(t, s.CreateDeployment(ctx, want))
+	want.Info.Status = awsapi.DeploymentStatusCreated
+	got, err := s.Deployment(ctx, "d-1")
+	ok(t, err)
+	same(t, "created deployment", got, want)
+
+	targets, err := s.Targets(ctx, "d-1")
+	ok(t, err)
+	pending := func(id string) store.Target {
+		return store.Target{Target: deploy.Target{ID: id, Status: deploy.TargetPending}, UpdatedAt: begin}
+	}
+	same(t, "targets in the order of the plan", targets, []store.Target{pending("b"), pending("a")})
+	targets, err = s.Targets(ctx, "d-1", "a", "unknown")
+	ok(t, err)
+	same(t, "one target", targets, []store.Target{pending("a")})
+	_, err = s.Targets(ctx, "d-2")
+	fails(t, err, store.ErrNotFound)
+
+	g, err := s.Group(ctx, "app", "g")
+	ok(t, err)
+	same(t, "last attempt", g.Info.LastAttemptedDeployment, &awsapi.LastDeploymentInfo{
+		DeploymentId: ptr("d-1"), Status: awsapi.DeploymentStatusCreated, CreateTime: awsapi.At(begin),
+	})
+	if g.Info.LastSuccessfulDeployment != nil || g.Info.TargetRevision != nil {
+		t.Errorf("a group whose first deployment is live has a last success: %+v", g.Info)
+	}
+}
+
+func deploymentBusy(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	fails(t, s.CreateDeployment(ctx, deploymentOf("d-1", "h")), store.ErrNotFound)
+	started(t, s, "d-1", "h")
+	var busy *store.BusyError
+	if err := s.CreateDeployment(ctx, deploymentOf("d-2", "h")); !errors.As(err, &busy) || busy.Deployment != "d-1" {
+		t.Fatalf("got error %v, want one that names d-1", err)
+	}
+	newGroup(t, s, "app", "free")
+	elsewhere := deploymentOf("d-1", "h")
+	elsewhere.GroupID = "id of free"
+	fails(t, s.CreateDeployment(ctx, elsewhere), store.ErrExists)
+	elsewhere.Info.DeploymentId = ptr("d-3")
+	ok(t, s.CreateDeployment(ctx, elsewhere))
+	ok(t, s.Commit(ctx, end(loaded(t, s, "d-1"), deploy.Failed, deploy.TargetFailed)))
+	ok(t, s.CreateDeployment(ctx, deploymentOf("d-2", "h")))
+	live, err := s.Live(ctx)
+	ok(t, err)
+	same(t, "live deployments", live, []string{"d-2", "d-3"})
+}
+
+func listDeployments(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	newApplication(t, s, "app")
+	newGroup(t, s, "app", "g")
+	newGroup(t, s, "app", "g2")
+	create := func(id, group string, at time.Time) {
+		d := deploymentOf(id, "h")
+		d.GroupID, d.Info.CreateTime = "id of "+group, awsapi.At(at)
+		ok(t, s.CreateDeployment(ctx, d))
+	}
+	create("d-1", "g", begin)
+	ok(t, s.Commit(ctx, end(loaded(t, s, "d-1"), deploy.Succeeded, deploy.TargetSucceeded)))
+	create("d-2", "g", after(time.Hour))
+	ok(t, s.Commit(ctx, end(loaded(t, s, "d-2"), deploy.Failed, deploy.TargetFailed)))
+	create("d-4", "g", after(2*time.Hour))
+	create("d-3", "g2", after(2*time.Hour))
+
+	for _, test := range []struct {
+		filter store.DeploymentFilter
+		want   []string
+	}{
+		{store.DeploymentFilter{}, []string{"d-4", "d-3", "d-2", "d-1"}},
+		{store.DeploymentFilter{Application: "app", Group: "g"}, []string{"d-4", "d-2", "d-1"}},
+		{store.DeploymentFilter{Application: "none"}, nil},
+		{store.DeploymentFilter{Statuses: []deploy.Status{deploy.Succeeded, deploy.Failed}}, []string{"d-2", "d-1"}},
+		{store.DeploymentFilter{From: after(time.Hour), To: after(2 * time.Hour)}, []string{"d-4", "d-3", "d-2"}},
+		{store.DeploymentFilter{From: after(time.Hour), To: after(time.Hour)}, []string{"d-2"}},
+		{store.DeploymentFilter{To: after(-time.Microsecond)}, nil},
+		{store.DeploymentFilter{Limit: 2}, []string{"d-4", "d-3"}},
+		{store.DeploymentFilter{Before: "d-4", Limit: 2}, []string{"d-3", "d-2"}},
+		{store.DeploymentFilter{Before: "d-1"}, nil},
+		{store.DeploymentFilter{
+			Application: "app", Group: "g", Statuses: []deploy.Status{deploy.Failed, deploy.Created}, From: begin, Before: "d-4",
+		}, []string{"d-2"}},
+	} {
+		got, err := s.ListDeployments(ctx, test.filter)
+		ok(t, err)
+		if diff := cmp.Diff(test.want, got); diff != "" {
+			t.Errorf("filter %+v (-want +got):\n%s", test.filter, diff)
+		}
+	}
+}
+
+func stopDeployment(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	fails(t, s.StopDeployment(ctx, "d-1", deploy.Stop{At: begin}), store.ErrNotFound)
+	started(t, s, "d-1", "h")
+	before := loaded(t, s, "d-1")
+	fact := deploy.Stop{At: after(time.Minute), Rollback: ptr(false)}
+	ok(t, s.StopDeployment(ctx, "d-1", fact))
+	stopped := loaded(t, s, "d-1")
+	same(t, "stop", stopped.Facts.Stop, &fact)
+	if stopped.Version == before.Version {
+		t.Error("an operator's fact did not move the version")
+	}
+	fails(t, s.Commit(ctx, end(before, deploy.Succeeded, deploy.TargetSucceeded)), store.ErrConflict)
+
+	ok(t, s.StopDeployment(ctx, "d-1", deploy.Stop{At: after(time.Hour), Rollback: ptr(true)}))
+	same(t, "stop, after a second one", loaded(t, s, "d-1").Facts.Stop, &fact)
+	ok(t, s.Commit(ctx, end(stopped, deploy.Stopped, deploy.TargetFailed)))
+	fails(t, s.StopDeployment(ctx, "d-1", fact), store.ErrEnded)
+}
+
+func openDeployments(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	started(t, s, "d-1", "h", "idle")
+	newGroup(t, s, "app", "g2")
+	second := deploymentOf("d-2", "h")
+	second.GroupID, second.Info.CreateTime = "id of g2", awsapi.At(after(time.Minute))
+	ok(t, s.CreateDeployment(ctx, second))
+	open := func(host string) []string {
+		all, err := s.OpenDeployments(ctx, host)
+		ok(t, err)
+		var found []string
+		for _, d := range all {
+			same(t, "plan", len(d.Plan.Phases), 1)
+			same(t, "revision", d.Info.Revision, ptr(bundle("v1")))
+			found = append(found, fmt.Sprint(*d.Info.DeploymentId, " ", d.Status))
+		}
+		return found
+	}
+	same(t, "open, one issued", open("h"), []string{"d-1 InProgress"})
+	ok(t, s.Commit(ctx, firstRound(loaded(t, s, "d-2"))))
+	same(t, "open, both issued", open("h"), []string{"d-1 InProgress", "d-2 InProgress"})
+	ok(t, s.Complete(ctx, workOf("d-1", 0, "h").ID, deploy.WorkSucceeded, deploy.Diagnostics{}, after(time.Minute)))
+	same(t, "open, one completed", open("h"), []string{"d-2 InProgress"})
+	same(t, "open on a host without", open("other"), []string(nil))
+}
