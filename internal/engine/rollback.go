@@ -17,7 +17,7 @@ import (
 // deployment ends without one, and its message says so: to try for ever would keep it from ending.
 func (e *Engine) planRollback(ctx context.Context, r *store.Round) error {
 	rollback, err := e.rollbackOf(ctx, r)
-	if errors.Is(err, store.ErrNotFound) {
+	if impossible := new(impossibleError); errors.Is(err, store.ErrNotFound) || errors.As(err, &impossible) {
 		r.Decision.Rollback = false
 		r.Decision.RollbackMessage = fmt.Sprintf("Deployment %s cannot be rolled back: %v.", r.State.ID, err)
 		return nil
@@ -29,6 +29,9 @@ func (e *Engine) planRollback(ctx context.Context, r *store.Round) error {
 	r.Decision.RollbackMessage = strings.TrimSuffix(r.Decision.RollbackMessage, ".") + " as deployment " + *rollback.Info.DeploymentId + "."
 	return nil
 }
+
+// impossibleError says that today's settings of a group allow no plan. The same settings will not allow one later.
+type impossibleError struct{ error }
 
 // rollbackOf builds the deployment that rolls back the one of the round (service.md 6.1): the revision and the
 // fileExistsBehavior of the last good deployment, the group's settings of today, every host that they select now.
@@ -61,7 +64,7 @@ func (e *Engine) rollbackOf(ctx context.Context, r *store.Round) (*store.Deploym
 		IgnoreApplicationStopFailures: awsapi.Value(ended.Info.IgnoreApplicationStopFailures),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("compile the plan: %w", err)
+		return nil, &impossibleError{err}
 	}
 	return &store.Deployment{
 		Info:        rollbackInfo(r, ended.Info, good.Info, group),

@@ -10,9 +10,9 @@ import (
 	"grapnel/internal/store"
 )
 
-// acknowledge answers PutHostCommandAcknowledgement: it makes a Work Running, or Succeeded when the agent says that there is
+// PutHostCommandAcknowledgement makes a Work Running, or Succeeded when the agent says that there is
 // nothing to run.
-func (s *Service) acknowledge(ctx context.Context, caller Caller, in *awsapi.PutHostCommandAcknowledgementInput) (*awsapi.PutHostCommandAcknowledgementOutput, error) {
+func (s *Service) PutHostCommandAcknowledgement(ctx context.Context, caller Caller, in *awsapi.PutHostCommandAcknowledgementInput) (*awsapi.PutHostCommandAcknowledgementOutput, error) {
 	noop, err := isNoop(in.Diagnostics)
 	if err != nil {
 		return nil, err

@@ -19,9 +19,9 @@ const (
 	maxText    = awsapi.MaxEnvelopePayload
 )
 
-// complete answers PutHostCommandComplete: it ends a Work, once. A second completion, which stock agents send after a
+// PutHostCommandComplete ends a Work, once. A second completion, which stock agents send after a
 // failure (agent.md 4.4), and one that comes after the Work was given up, are answered like the first and change nothing.
-func (s *Service) complete(ctx context.Context, caller Caller, in *awsapi.PutHostCommandCompleteInput) (*awsapi.PutHostCommandCompleteOutput, error) {
+func (s *Service) PutHostCommandComplete(ctx context.Context, caller Caller, in *awsapi.PutHostCommandCompleteInput) (*awsapi.PutHostCommandCompleteOutput, error) {
 	status, err := ending(in.CommandStatus)
 	if err != nil {
 		return nil, err

@@ -30,7 +30,8 @@ type Options struct {
 	Log             *slog.Logger            // nil means slog.Default
 }
 
-// Service serves the five operations of the host-command protocol. Make one with New; run it with Run as well.
+// Service serves the five operations of the host-command protocol, by ServeHTTP or one by one. Make one with New, and run it
+// with Run.
 type Service struct {
 	store           Store
 	region, account string
@@ -56,11 +57,11 @@ func New(o Options) *Service {
 		presence: newPresence(), specs: newSpecs(o.Signer), draining: make(chan struct{}),
 	}
 	s.mux = awsjson.NewMux(awsjson.Options{Log: s.log})
-	handle(s, "PollHostCommand", s.poll)
-	handle(s, "GetDeploymentSpecification", s.specification)
-	handle(s, "PutHostCommandAcknowledgement", s.acknowledge)
-	handle(s, "PutHostCommandComplete", s.complete)
-	handle(s, "PostHostCommandUpdate", s.update)
+	handle(s, "PollHostCommand", s.PollHostCommand)
+	handle(s, "GetDeploymentSpecification", s.GetDeploymentSpecification)
+	handle(s, "PutHostCommandAcknowledgement", s.PutHostCommandAcknowledgement)
+	handle(s, "PutHostCommandComplete", s.PutHostCommandComplete)
+	handle(s, "PostHostCommandUpdate", s.PostHostCommandUpdate)
 	return s
 }
 

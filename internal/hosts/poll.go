@@ -22,9 +22,9 @@ const (
 	replyLimit = 10 * time.Second
 )
 
-// poll answers PollHostCommand: with the host's next Work, at once or as soon as there is one, or with nothing after the
+// PollHostCommand answers with the host's next Work, at once or as soon as there is one, or with nothing after the
 // hold. It listens before it looks, so that nothing issued in between is missed.
-func (s *Service) poll(ctx context.Context, caller Caller, in *awsapi.PollHostCommandInput) (*awsapi.PollHostCommandOutput, error) {
+func (s *Service) PollHostCommand(ctx context.Context, caller Caller, in *awsapi.PollHostCommandInput) (*awsapi.PollHostCommandOutput, error) {
 	if err := caller.is(in.HostIdentifier); err != nil {
 		return nil, err
 	}
@@ -101,8 +101,8 @@ func (s *Service) hostCommand(caller Caller, command store.Command) *awsapi.Poll
 	}}
 }
 
-// update answers PostHostCommandUpdate, which agents may send while they run a command; stock agents never do.
-func (s *Service) update(ctx context.Context, caller Caller, in *awsapi.PostHostCommandUpdateInput) (*awsapi.PostHostCommandUpdateOutput, error) {
+// PostHostCommandUpdate answers how a command stands. Agents may call it while they run a command; stock agents never do.
+func (s *Service) PostHostCommandUpdate(ctx context.Context, caller Caller, in *awsapi.PostHostCommandUpdateInput) (*awsapi.PostHostCommandUpdateOutput, error) {
 	command, err := s.command(ctx, caller, in.HostCommandIdentifier)
 	if err != nil {
 		return nil, err

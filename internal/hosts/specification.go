@@ -24,9 +24,9 @@ const (
 	maxSpecs = 20_000
 )
 
-// specification answers GetDeploymentSpecification. AllPossibleLifecycleEvents is left out: no deployment has custom events
+// GetDeploymentSpecification answers with the signed specification of a deployment. AllPossibleLifecycleEvents is left out: no deployment has custom events
 // yet, and stock agents up to 1.8.1 fail at it (agent.md 17).
-func (s *Service) specification(ctx context.Context, caller Caller, in *awsapi.GetDeploymentSpecificationInput) (*awsapi.GetDeploymentSpecificationOutput, error) {
+func (s *Service) GetDeploymentSpecification(ctx context.Context, caller Caller, in *awsapi.GetDeploymentSpecificationInput) (*awsapi.GetDeploymentSpecificationOutput, error) {
 	if err := caller.is(in.HostIdentifier); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,337 @@
+package sim
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"grapnel/internal/awsapi"
+	"grapnel/internal/deploy"
+	"grapnel/internal/engine"
+	"grapnel/internal/hosts"
+	"grapnel/internal/lifecycle"
+	"grapnel/internal/store"
+)
+
+// backend is what a world keeps its rows in.
+type backend interface {
+	engine.Store
+	hosts.Store
+	CreateApplication(ctx context.Context, a store.Application) error
+	CreateGroup(ctx context.Context, g store.Group) error
+	CreateConfig(ctx context.Context, c awsapi.DeploymentConfigInfo) error
+	RegisterHost(ctx context.Context, h store.Host) error
+	CreateDeployment(ctx context.Context, d store.Deployment) error
+	StopDeployment(ctx context.Context, id string, fact deploy.Stop) error
+}
+
+// memory is a backend without a disk. It does what package store asks of the methods that a world uses.
+type memory struct {
+	mu          sync.Mutex
+	groups      map[string]*memoryGroup // by id
+	configs     map[string]awsapi.DeploymentConfigInfo
+	hosts       []store.Host
+	deployments map[string]*memoryDeployment
+	order       []string                 // ids of deployments, oldest first
+	work        map[string]*memoryWork   // by id
+	unsettled   map[string][]*memoryWork // by host, in the order of issue
+	health      map[[2]string]bool       // by group and target
+}
+
+type memoryGroup struct {
+	info       awsapi.DeploymentGroupInfo
+	live, good string // deployment ids
+}
+
+type memoryDeployment struct {
+	store.Deployment
+	version int64
+	phase   int
+	since   time.Time
+	targets []deploy.Target
+	work    []*memoryWork // unsettled
+}
+
+type memoryWork struct {
+	store.Command
+	settled bool
+}
+
+func newMemory() *memory {
+	return &memory{
+		groups: map[string]*memoryGroup{}, configs: map[string]awsapi.DeploymentConfigInfo{},
+		deployments: map[string]*memoryDeployment{}, work: map[string]*memoryWork{}, unsettled: map[string][]*memoryWork{},
+		health: map[[2]string]bool{},
+	}
+}
+
+func (m *memory) CreateApplication(context.Context, store.Application) error { return nil }
+
+func (m *memory) CreateGroup(_ context.Context, g store.Group) error {
+	m.groups[*g.Info.DeploymentGroupId] = &memoryGroup{info: g.Info}
+	return nil
+}
+
+func (m *memory) Group(_ context.Context, _, name string) (store.Group, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, g := range m.groups {
+		if *g.info.DeploymentGroupName == name {
+			info := g.info
+			if good, ok := m.deployments[g.good]; ok {
+				info.TargetRevision = good.Info.Revision
+				info.LastSuccessfulDeployment = &awsapi.LastDeploymentInfo{DeploymentId: &g.good}
+			}
+			return store.Group{Info: info}, nil
+		}
+	}
+	return store.Group{}, store.ErrNotFound
+}
+
+func (m *memory) CreateConfig(_ context.Context, c awsapi.DeploymentConfigInfo) error {
+	m.configs[*c.DeploymentConfigName] = c
+	return nil
+}
+
+func (m *memory) Config(_ context.Context, name string) (awsapi.DeploymentConfigInfo, error) {
+	c, ok := m.configs[name]
+	if !ok {
+		return c, store.ErrNotFound
+	}
+	return c, nil
+}
+
+func (m *memory) RegisterHost(_ context.Context, h store.Host) error {
+	m.hosts = append(m.hosts, h)
+	return nil
+}
+
+func (m *memory) Hosts(context.Context) ([]store.Host, error)       { return m.hosts, nil }
+func (m *memory) HostsSeen(context.Context, []store.Presence) error { return nil }
+func (m *memory) HandBack(context.Context, string, time.Time) error { return nil }
+func (m *memory) OpenDeployments(context.Context, string) ([]store.Deployment, error) {
+	return nil, nil
+}
+
+func (m *memory) GroupHealth(_ context.Context, group string) ([]store.TargetHealth, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []store.TargetHealth
+	for _, h := range m.hosts {
+		if healthy, ok := m.health[[2]string{group, *h.Info.InstanceName}]; ok {
+			all = append(all, store.TargetHealth{Target: *h.Info.InstanceName, Healthy: healthy})
+		}
+	}
+	return all, nil
+}
+
+func (m *memory) CreateDeployment(_ context.Context, d store.Deployment) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.insert(d)
+}
+
+func (m *memory) insert(d store.Deployment) error {
+	id, g := *d.Info.DeploymentId, m.groups[d.GroupID]
+	if g.live != "" {
+		return &store.BusyError{Deployment: g.live}
+	}
+	if m.deployments[id] != nil {
+		return store.ErrExists
+	}
+	row := &memoryDeployment{Deployment: d, version: 1, since: d.Info.CreateTime.Time}
+	row.Status = deploy.Created
+	for _, target := range d.Plan.Phases[0].Targets { // in-place has one phase
+		row.targets = append(row.targets, deploy.Target{ID: target, Status: deploy.TargetPending})
+	}
+	m.deployments[id], g.live = row, id
+	m.order = append(m.order, id)
+	return nil
+}
+
+func (m *memory) Deployment(_ context.Context, id string) (store.Deployment, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d, ok := m.deployments[id]
+	if !ok {
+		return store.Deployment{}, store.ErrNotFound
+	}
+	return d.Deployment, nil
+}
+
+func (m *memory) StopDeployment(_ context.Context, id string, fact deploy.Stop) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d := m.deployments[id]
+	if d.Status.Terminal() {
+		return store.ErrEnded
+	}
+	if d.Facts.Stop == nil {
+		d.Facts.Stop = &fact
+		d.version++
+	}
+	return nil
+}
+
+func (m *memory) Live(context.Context) ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var live []string
+	for _, id := range m.order {
+		if !m.deployments[id].Status.Terminal() {
+			live = append(live, id)
+		}
+	}
+	return live, nil
+}
+
+func (m *memory) Load(_ context.Context, id string) (deploy.State, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d, ok := m.deployments[id]
+	if !ok {
+		return deploy.State{}, store.ErrNotFound
+	}
+	s := deploy.State{
+		ID: id, Version: d.version, Plan: d.Plan, Status: d.Status, Phase: d.phase, PhaseSince: d.since,
+		CreatedAt: d.Info.CreateTime.Time, Targets: slices.Clone(d.targets), Facts: d.Facts,
+	}
+	for _, w := range d.work {
+		s.Work = append(s.Work, w.Work)
+	}
+	return s, nil
+}
+
+// Commit checks the whole guard before it changes anything.
+func (m *memory) Commit(_ context.Context, r store.Round) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d, ok := m.deployments[r.State.ID]
+	if !ok {
+		return store.ErrNotFound
+	}
+	if d.version != r.State.Version || d.Status.Terminal() {
+		return store.ErrConflict
+	}
+	for _, s := range r.Decision.Settle {
+		if w := m.work[s.ID]; w == nil || w.settled || w.Status != s.Saw {
+			return store.ErrConflict
+		}
+	}
+	for _, w := range r.Decision.Issue {
+		if m.work[w.ID] != nil {
+			return store.ErrConflict
+		}
+	}
+	m.apply(d, r)
+	if r.Rollback != nil {
+		return m.insert(*r.Rollback)
+	}
+	return nil
+}
+
+func (m *memory) apply(d *memoryDeployment, r store.Round) {
+	d.version++
+	if r.Decision.Phase != d.phase {
+		d.phase, d.since = r.Decision.Phase, r.At
+	}
+	if r.Decision.Status != "" {
+		d.Status = r.Decision.Status
+	}
+	for _, c := range r.Decision.Targets {
+		i := slices.IndexFunc(d.targets, func(t deploy.Target) bool { return t.ID == c.ID })
+		t := &d.targets[i]
+		t.Status, t.Step, t.Failure = c.Status, c.Step, c.Failure
+	}
+	for _, s := range r.Decision.Settle {
+		m.settle(d, s, r.At)
+	}
+	for _, w := range r.Decision.Issue {
+		row := &memoryWork{Command: store.Command{Work: w, Deployment: r.State.ID}}
+		m.work[w.ID] = row
+		d.work = append(d.work, row)
+		m.unsettled[w.Target] = append(m.unsettled[w.Target], row)
+	}
+	if d.Status.Terminal() {
+		m.conclude(d, r.State.ID)
+	}
+}
+
+func (m *memory) settle(d *memoryDeployment, s deploy.Settle, at time.Time) {
+	w := m.work[s.ID]
+	w.settled = true
+	if s.Status != s.Saw {
+		w.Status, w.EndedAt, w.Diagnostics = s.Status, at, s.Diagnostics
+	}
+	is := func(other *memoryWork) bool { return other == w }
+	d.work = slices.DeleteFunc(d.work, is)
+	m.unsettled[w.Target] = slices.DeleteFunc(m.unsettled[w.Target], is)
+}
+
+func (m *memory) conclude(d *memoryDeployment, id string) {
+	g := m.groups[d.GroupID]
+	g.live = ""
+	if d.Status == deploy.Succeeded {
+		g.good = id
+	}
+	for _, t := range d.targets {
+		if t.Status != deploy.TargetSkipped {
+			m.health[[2]string{d.GroupID, t.ID}] = t.Status == deploy.TargetSucceeded
+		}
+	}
+}
+
+func (m *memory) HandOver(_ context.Context, host string, at, again time.Time) (store.Command, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, w := range m.unsettled[host] {
+		if w.Status == deploy.WorkPending && w.By == lifecycle.Host && w.HandedAt.Before(again) && w.Due.After(at) {
+			w.HandedAt = at
+			w.Handovers++
+			return w.Command, nil
+		}
+	}
+	return store.Command{}, store.ErrNotFound
+}
+
+func (m *memory) Command(_ context.Context, work string) (store.Command, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w, ok := m.work[work]
+	if !ok {
+		return store.Command{}, store.ErrNotFound
+	}
+	return w.Command, nil
+}
+
+func (m *memory) Acknowledge(_ context.Context, work string, noop bool, at time.Time) (store.Command, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w, ok := m.work[work]
+	if !ok {
+		return store.Command{}, store.ErrNotFound
+	}
+	switch {
+	case w.Status != deploy.WorkPending || w.settled || !w.Due.After(at):
+	case noop:
+		w.Status, w.AckedAt, w.EndedAt = deploy.WorkSucceeded, at, at
+	default:
+		w.Status, w.AckedAt, w.Due = deploy.WorkRunning, at, at.Add(w.Timeout)
+	}
+	return w.Command, nil
+}
+
+func (m *memory) Complete(_ context.Context, work string, status deploy.WorkStatus, d deploy.Diagnostics, at time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w, ok := m.work[work]
+	if !ok {
+		return store.ErrNotFound
+	}
+	if !w.Status.Open() || w.settled {
+		return store.ErrEnded
+	}
+	w.Status, w.EndedAt, w.Diagnostics = status, at, d
+	return nil
+}
