@@ -75,9 +75,9 @@ func (a *Auth) opensBundle(ctx context.Context, host, object string) (bool, erro
 }
 
 func isBundle(d store.Deployment, object string) bool {
-	r := d.Info.Revision
-	if r == nil || r.S3Location == nil || r.S3Location.Bucket == nil || r.S3Location.Key == nil {
-		return false
+	if d.Info.Revision == nil || d.Info.Revision.S3Location == nil {
+		return false // its bundle is not in the bundle store
 	}
-	return ObjectARN(*r.S3Location.Bucket, *r.S3Location.Key) == object
+	at := d.Info.Revision.S3Location
+	return ObjectARN(awsapi.Value(at.Bucket), awsapi.Value(at.Key)) == object
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"grapnel/internal/awsapi"
 	"grapnel/internal/store"
 )
 
@@ -61,8 +62,8 @@ func (a *Auth) identify(ctx context.Context, u store.User) (Identity, error) {
 	if err != nil {
 		return Identity{}, fmt.Errorf("find the host registered with %s: %w", id.ARN, err)
 	}
-	if info := host.Info; info.IamUserArn != nil && *info.IamUserArn == id.ARN && info.InstanceName != nil {
-		id.Kind, id.Host = Host, *info.InstanceName
+	if awsapi.Value(host.Info.IamUserArn) == id.ARN {
+		id.Kind, id.Host = Host, awsapi.Value(host.Info.InstanceName)
 	}
 	return id, nil
 }
