@@ -20,8 +20,8 @@ const (
 
 // Bounds of the message of a failed deployment, in bytes and in groups of equal failures.
 const (
-	maxMessage = 2000
-	maxReason  = 300
+	maxMessage = 2500
+	maxReason  = 200
 	maxGroups  = 5
 )
 
@@ -132,7 +132,7 @@ func (f Failure) summary() string {
 	if f.Diagnostics.ScriptName != "" {
 		where += " " + f.Diagnostics.ScriptName
 	}
-	return where + " " + clip(f.Diagnostics.reason(), maxReason)
+	return strings.TrimSpace(where + " " + clip(f.Diagnostics.reason(), maxReason))
 }
 
 // reason is the exit code with the last line of output, or else what was reported.
