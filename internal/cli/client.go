@@ -1,0 +1,95 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"grapnel/internal/awsjson"
+)
+
+// client speaks to a Grapnel server as any AWS client would: signed requests over its one address.
+type client struct {
+	endpoint string
+	region   string
+	creds    aws.Credentials
+	http     *http.Client
+}
+
+// call runs one CodeDeploy operation.
+func (c *client) call(ctx context.Context, operation string, in, out any) error {
+	api := awsjson.Client{Endpoint: c.endpoint, HTTP: c.http, Sign: func(r *http.Request, bodyHash string) error {
+		return c.sign(r, bodyHash, "codedeploy")
+	}}
+	return api.Call(ctx, "CodeDeploy_20141006."+operation, in, out)
+}
+
+func (c *client) sign(r *http.Request, bodyHash, service string) error {
+	return v4.NewSigner().SignHTTP(r.Context(), c.creds, r, bodyHash, service, c.region, time.Now())
+}
+
+// iam runs one operation of the IAM query protocol and decodes its reply into out, whose fields name the path below
+// the reply's root.
+func (c *client) iam(ctx context.Context, out any, pairs ...string) error {
+	form := url.Values{"Version": {"2010-05-08"}}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		form.Set(pairs[i], pairs[i+1])
+	}
+	body := form.Encode()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.endpoint, strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
+	hash := sha256.Sum256([]byte(body))
+	if err := c.sign(r, hex.EncodeToString(hash[:]), "iam"); err != nil {
+		return err
+	}
+	resp, err := c.http.Do(r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	reply, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("iam %s: %s: %s", form.Get("Action"), resp.Status, reply)
+	}
+	return xml.Unmarshal(reply, out)
+}
+
+// put stores a bundle and returns its ETag, unquoted.
+func (c *client) put(ctx context.Context, bucket, key string, body []byte) (string, error) {
+	api := s3.New(s3.Options{
+		Region:       c.region,
+		BaseEndpoint: &c.endpoint,
+		UsePathStyle: true,
+		HTTPClient:   c.http,
+		Credentials:  credentials.NewStaticCredentialsProvider(c.creds.AccessKeyID, c.creds.SecretAccessKey, ""),
+	})
+	if _, err := api.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &bucket}); err != nil {
+		if _, err := api.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &bucket}); err != nil {
+			return "", err
+		}
+	}
+	out, err := api.PutObject(ctx, &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: bytes.NewReader(body)})
+	if err != nil {
+		return "", err
+	}
+	return strings.Trim(aws.ToString(out.ETag), `"`), nil
+}

@@ -1,0 +1,68 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"grapnel/internal/server"
+)
+
+func serverCommand() *cobra.Command {
+	var o server.Options
+	var verbose bool
+	cmd := &cobra.Command{
+		Use:   "server",
+		Short: "Run the control plane",
+		Long: `Run the control plane: one process, one data folder, one address for every AWS service that it speaks.
+
+Every flag is also an environment variable (--data is GRAPNEL_DATA) and a key of the YAML file named by --config.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := fillFlags(cmd, os.LookupEnv); err != nil {
+				return err
+			}
+			o.Log = newLog(cmd.ErrOrStderr(), verbose)
+			s, err := server.New(cmd.Context(), o)
+			if err != nil {
+				return err
+			}
+			printExports(cmd.OutOrStdout(), s)
+			return s.Run(cmd.Context())
+		},
+	}
+	f := cmd.Flags()
+	f.String(configFlag, "", "YAML file of settings")
+	f.StringVar(&o.DataDir, "data", "", "folder that holds everything the server keeps (required)")
+	f.StringVar(&o.Listen, "listen", "127.0.0.1:8700", "address to serve on")
+	f.StringVar(&o.Region, "region", "us-east-1", "region that clients sign for")
+	f.StringVar(&o.AccountID, "account-id", "000000000000", "twelve digits that ARNs name")
+	f.StringVar(&o.Database, "database", "", "postgres://... instead of SQLite in the data folder")
+	f.StringVar(&o.Domain, "domain", "", "serve buckets also as BUCKET.DOMAIN")
+	f.StringVar(&o.TLSCert, "tls-cert", "", "PEM file of the server certificate and its chain")
+	f.StringVar(&o.TLSKey, "tls-key", "", "PEM file of its key")
+	f.StringVar(&o.TLS, "tls", "", `"self-signed" makes a certificate authority in the data folder`)
+	f.BoolVar(&o.Insecure, "insecure", false, "allow plain HTTP on an address that is not loopback")
+	f.StringVar(&o.RootAccessKeyID, "root-access-key-id", "", "root access key (default: made at the first start)")
+	f.StringVar(&o.RootSecretAccessKey, "root-secret-access-key", "", "its secret; better set as GRAPNEL_ROOT_SECRET_ACCESS_KEY than as a flag")
+	f.BoolVar(&verbose, "verbose", false, "log every request")
+	return cmd
+}
+
+func newLog(w io.Writer, verbose bool) *slog.Logger {
+	level := slog.LevelInfo
+	if verbose {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
+}
+
+// printExports prints what points the aws CLI and every SDK at the server.
+func printExports(w io.Writer, s *server.Server) {
+	for _, v := range s.Environment() {
+		fmt.Fprintln(w, "export "+v)
+	}
+}

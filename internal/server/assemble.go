@@ -1,0 +1,97 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+
+	"grapnel/internal/api"
+	"grapnel/internal/auth"
+	"grapnel/internal/awsapi"
+	"grapnel/internal/awsjson"
+	"grapnel/internal/blob/disk"
+	"grapnel/internal/engine"
+	"grapnel/internal/hosts"
+	"grapnel/internal/iam"
+	"grapnel/internal/objects"
+	"grapnel/internal/seal"
+	"grapnel/internal/sigv4"
+)
+
+// maxJSONBody is the longest body of a JSON or query request in bytes; it is read whole before its signature is checked.
+const maxJSONBody = 1 << 20
+
+// assemble connects the parts: the API and the host protocol store facts and wake the engine, the engine tells the host
+// protocol whose poll to answer.
+func (s *Server) assemble(ctx context.Context, identities *auth.Auth, key *seal.Key) (http.Handler, error) {
+	bundles, err := disk.Open(filepath.Join(s.opts.DataDir, "bundles"))
+	if err != nil {
+		return nil, err
+	}
+	signer, err := hosts.LoadSigner(ctx, s.store, key)
+	if err != nil {
+		return nil, err
+	}
+	registry := newRegistry()
+	s.engine = engine.New(engine.Options{
+		Store: s.store, Log: s.opts.Log, Observe: engineMetrics(registry),
+		Issued: func(names []string) { s.hosts.Issued(names) },
+	})
+	s.hosts = hosts.New(hosts.Options{
+		Store: s.store, Signer: signer, Region: s.opts.Region, Account: s.opts.AccountID, Wake: s.engine.Wake, Log: s.opts.Log,
+	})
+	operations := awsjson.NewMux(awsjson.Options{BodyLimit: maxJSONBody, Log: s.opts.Log})
+	api.New(api.Options{
+		Store: s.store, Region: s.opts.Region, AccountID: s.opts.AccountID, TokenKey: key.Derive("page-tokens"), Wake: s.engine.Wake,
+	}).Register(operations)
+	objectsHandler := objects.New(bundles, objects.Options{
+		Region: s.opts.Region, Domain: s.opts.Domain, Log: s.opts.Log,
+		Authorize: func(ctx context.Context, action, bucket, key string) error {
+			err := identities.Allow(ctx, auth.FromContext(ctx), action, auth.ObjectARN(bucket, key))
+			if denied := (*auth.DeniedError)(nil); errors.As(err, &denied) {
+				return fmt.Errorf("%w: %w", objects.ErrDenied, err)
+			}
+			return err
+		},
+	})
+	iamHandler, stsHandler := iam.New(iam.Options{Auth: identities, Store: s.store, AccountID: s.opts.AccountID, Log: s.opts.Log})
+
+	rt := &router{
+		open: s.open(registry), auth: identities, verifier: &sigv4.Verifier{MaxBody: maxJSONBody}, region: s.opts.Region, log: s.opts.Log,
+	}
+	rt.services = map[string]service{
+		"codedeploy": {handler: operations, refuse: rt.refuseJSON, target: "CodeDeploy_20141006", allow: rt.allowOperation},
+		"s3":         {handler: objectsHandler, refuse: rt.refuseS3, anyRegion: true},
+		"iam":        {handler: iamHandler, refuse: rt.refuseQuery, anyRegion: true},
+		"sts":        {handler: stsHandler, refuse: rt.refuseQuery, anyRegion: true},
+	}
+	for name, prefix := range map[string]string{
+		awsapi.CommandService: awsapi.CommandPrefix, awsapi.CommandServiceSecure: awsapi.CommandPrefixSecure,
+	} {
+		rt.services[name] = service{handler: callerOf(s.hosts), refuse: rt.refuseJSON, target: prefix, allow: rt.allowCommand}
+	}
+	return newObserver(rt, s.opts.Log, registry), nil
+}
+
+// callerOf tells the host protocol which host a request comes from.
+func callerOf(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := auth.FromContext(r.Context())
+		next.ServeHTTP(w, r.WithContext(hosts.WithCaller(r.Context(), hosts.Caller{Name: id.Host, ARN: id.ARN})))
+	})
+}
+
+// allowOperation asks whether the sender may call an operation of CodeDeploy.
+func (rt *router) allowOperation(r *http.Request, id auth.Identity) error {
+	return rt.auth.Allow(r.Context(), id, "codedeploy:"+operation(r), "*")
+}
+
+// allowCommand asks whether the sender is a host. Root may do everything, but it is no host and has no commands.
+func (rt *router) allowCommand(r *http.Request, id auth.Identity) error {
+	if id.Kind == auth.Root {
+		return awsjson.Errorf(awsapi.ClientException, "the root access key belongs to no host; %s needs the key of a registered host, from its on-premises file", operation(r))
+	}
+	return rt.auth.Allow(r.Context(), id, auth.ActionCommand+operation(r), "*")
+}

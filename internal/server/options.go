@@ -1,0 +1,74 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"regexp"
+)
+
+// Options are the settings of a server. The command line, GRAPNEL_* variables and the YAML file fill them in.
+type Options struct {
+	DataDir   string // holds everything the server keeps
+	Listen    string // host:port; port 0 takes a free one
+	Region    string // the region that clients sign for and that ARNs name
+	AccountID string // twelve digits
+
+	Database string // "" = SQLite in DataDir; else postgres://...
+	Domain   string // buckets are also served as BUCKET.Domain (virtual-host style); "" = path style only
+
+	TLSCert, TLSKey string // PEM files
+	TLS             string // "self-signed" keeps a certificate authority of its own in DataDir/tls
+	Insecure        bool   // plain HTTP on an address that is not loopback
+
+	RootAccessKeyID, RootSecretAccessKey string // "" = made at the first start
+
+	Log *slog.Logger
+}
+
+var accountID = regexp.MustCompile(`^[0-9]{12}$`)
+var region = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-[0-9]+$`)
+
+// check tells what is wrong with the options and what to do about it, before anything is written.
+func (o Options) check() error {
+	host, _, err := net.SplitHostPort(o.Listen)
+	switch {
+	case o.DataDir == "":
+		return errors.New("no data folder; name one with --data DIR")
+	case err != nil:
+		return fmt.Errorf("--listen %q is not HOST:PORT: %w", o.Listen, err)
+	case !accountID.MatchString(o.AccountID):
+		return fmt.Errorf("--account-id %q must be twelve digits", o.AccountID)
+	case !region.MatchString(o.Region):
+		return fmt.Errorf("--region %q must look like us-east-1", o.Region)
+	case (o.TLSCert == "") != (o.TLSKey == ""):
+		return errors.New("--tls-cert and --tls-key go together")
+	case o.TLS != "" && o.TLS != "self-signed":
+		return fmt.Errorf("--tls takes self-signed, not %q", o.TLS)
+	case o.TLS != "" && o.TLSCert != "":
+		return errors.New("--tls self-signed makes its own certificate; leave out --tls-cert and --tls-key, or --tls")
+	case (o.RootAccessKeyID == "") != (o.RootSecretAccessKey == ""):
+		return errors.New("GRAPNEL_ROOT_ACCESS_KEY_ID and GRAPNEL_ROOT_SECRET_ACCESS_KEY go together")
+	case !o.encrypted() && !loopback(host) && !o.Insecure:
+		return fmt.Errorf("%s is not a loopback address, so secrets and bundles would cross the network in clear; use --tls self-signed, "+
+			"--tls-cert with --tls-key, or --insecure when something in front of the server speaks TLS", o.Listen)
+	}
+	return nil
+}
+
+func (o Options) encrypted() bool { return o.TLS != "" || o.TLSCert != "" }
+
+func (o Options) database() string {
+	if o.Database != "" {
+		return o.Database
+	}
+	return filepath.Join(o.DataDir, "grapnel.db")
+}
+
+// loopback reports whether only this machine reaches the host. A name other than localhost may resolve to anything.
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

@@ -1,0 +1,175 @@
+package server
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"grapnel/internal/auth"
+	"grapnel/internal/awsjson"
+	"grapnel/internal/awsquery"
+	"grapnel/internal/objects"
+	"grapnel/internal/sigv4"
+)
+
+// service is one AWS service that the server speaks: the name in the credential scope of its requests.
+type service struct {
+	handler http.Handler
+	refuse  func(w http.ResponseWriter, r *http.Request, err error)
+	target  string // prefix of X-Amz-Target; "" when the service has none
+	// anyRegion is for services whose clients sign what they happen to be set to (architecture.md 1).
+	anyRegion bool
+	// allow decides who may do what, for services that do not decide it for each operation themselves.
+	allow func(r *http.Request, id auth.Identity) error
+}
+
+// router takes a request to its service: by the service name in its signature, and what is not signed by its path.
+type router struct {
+	services map[string]service
+	open     http.Handler // what needs no signature
+	auth     *auth.Auth
+	verifier *sigv4.Verifier
+	region   string
+	log      *slog.Logger
+}
+
+func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if unsigned(r) && isOpen(r.URL.Path) {
+		rt.open.ServeHTTP(w, r)
+		return
+	}
+	q, err := sigv4.Parse(r)
+	if err != nil {
+		rt.refusal(r)(w, r, err)
+		return
+	}
+	svc, ok := rt.services[q.Scope.Service]
+	if !ok {
+		rt.refusal(r)(w, r, sigv4.Errorf(sigv4.BadSignature, "The request is signed for the service %q, which is not served here.", q.Scope.Service))
+		return
+	}
+	r, err = rt.admit(r, q, svc)
+	if err != nil {
+		svc.refuse(w, r, err)
+		return
+	}
+	if rec, ok := w.(*recorder); ok {
+		rec.service, rec.operation = q.Scope.Service, r.Header.Get("X-Amz-Target")
+	}
+	svc.handler.ServeHTTP(w, r)
+}
+
+// admit authenticates a request and asks whether its sender may make it. It always returns a request, for the log.
+func (rt *router) admit(r *http.Request, q *sigv4.Request, svc service) (*http.Request, error) {
+	if err := rt.checkScope(r, q, svc); err != nil {
+		return r, err
+	}
+	id, secret, err := rt.auth.Lookup(r.Context(), q.Scope.AccessKeyID)
+	if err != nil {
+		return r, err
+	}
+	verified, err := rt.verifier.Verify(q, secret, time.Now())
+	if err != nil {
+		return r, err
+	}
+	verified = verified.WithContext(auth.NewContext(verified.Context(), id))
+	if svc.allow == nil {
+		return verified, nil
+	}
+	return verified, svc.allow(verified, id)
+}
+
+// checkScope holds the signature to the service that the request is for: a signature for one service must not open
+// another.
+func (rt *router) checkScope(r *http.Request, q *sigv4.Request, svc service) error {
+	if !svc.anyRegion && q.Scope.Region != rt.region {
+		return sigv4.Errorf(sigv4.BadSignature, "Credential should be scoped to a valid region: this server is %s, the request is signed for %s. Set AWS_REGION and AWS_DEFAULT_REGION.",
+			rt.region, q.Scope.Region)
+	}
+	target := r.Header.Get("X-Amz-Target")
+	if target == "" && svc.target == "" {
+		return nil
+	}
+	if prefix, _, _ := strings.Cut(target, "."); prefix != svc.target {
+		return awsjson.Errorf(awsjson.UnknownOperationException, "The operation %q is not one of the service %q that the request is signed for.",
+			target, q.Scope.Service)
+	}
+	return nil
+}
+
+// refusal picks the protocol of a request that does not say for which service it is.
+func (rt *router) refusal(r *http.Request) func(http.ResponseWriter, *http.Request, error) {
+	switch {
+	case r.Header.Get("X-Amz-Target") != "":
+		return rt.services["codedeploy"].refuse
+	case strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded"):
+		return rt.services["iam"].refuse
+	default:
+		return rt.services["s3"].refuse
+	}
+}
+
+func unsigned(r *http.Request) bool {
+	return r.Header.Get("Authorization") == "" && !r.URL.Query().Has("X-Amz-Algorithm")
+}
+
+func isOpen(path string) bool {
+	return path == "/healthz" || path == "/readyz" || path == "/metrics"
+}
+
+// unchecked is what the sender learns of a failure of the server's own.
+const unchecked = "The server could not check the request; its log tells why."
+
+// refuseJSON writes a refusal of the JSON services.
+func (rt *router) refuseJSON(w http.ResponseWriter, r *http.Request, err error) {
+	var signature *sigv4.Error
+	var denied *auth.DeniedError
+	var named *awsjson.Error
+	switch {
+	case errors.As(err, &signature):
+		awsjson.WriteError(w, awsjson.Errorf(sigv4.JSONName(signature.Problem), "%s", signature.Text))
+	case errors.As(err, &denied):
+		awsjson.WriteError(w, awsjson.Errorf(awsjson.AccessDeniedException, "%s", denied.Error()))
+	case errors.As(err, &named):
+		awsjson.WriteError(w, named)
+	default:
+		rt.internal(r, err)
+		awsjson.WriteError(w, &awsjson.Error{Name: awsjson.InternalFailure, Message: unchecked, Status: http.StatusInternalServerError})
+	}
+}
+
+// refuseQuery writes a refusal of the query services.
+func (rt *router) refuseQuery(w http.ResponseWriter, r *http.Request, err error) {
+	var signature *sigv4.Error
+	var named *awsjson.Error
+	switch {
+	case errors.As(err, &signature):
+		awsquery.WriteError(w, awsquery.Errorf(http.StatusForbidden, sigv4.QueryName(signature.Problem), "%s", signature.Text))
+	case errors.As(err, &named):
+		awsquery.WriteError(w, awsquery.Errorf(http.StatusBadRequest, awsquery.InvalidAction, "%s", named.Message))
+	default:
+		rt.internal(r, err)
+		awsquery.WriteError(w, awsquery.Errorf(http.StatusInternalServerError, awsquery.InternalFailure, unchecked))
+	}
+}
+
+// refuseS3 writes a refusal of the S3 endpoint.
+func (rt *router) refuseS3(w http.ResponseWriter, r *http.Request, err error) {
+	var signature *sigv4.Error
+	if !errors.As(err, &signature) {
+		rt.internal(r, err)
+	}
+	objects.WriteError(w, r, err)
+}
+
+func (rt *router) internal(r *http.Request, err error) {
+	rt.log.Error("a request could not be checked", "method", r.Method, "path", r.URL.Path, "error", err)
+}
+
+// operation is the operation that a JSON request names.
+func operation(r *http.Request) string {
+	_, name, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	return name
+}

@@ -1,0 +1,218 @@
+// Package server puts the control plane together: one address, one handler, and what runs behind it. It is the only
+// place that knows everything.
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"grapnel/internal/auth"
+	"grapnel/internal/engine"
+	"grapnel/internal/hosts"
+	"grapnel/internal/seal"
+	"grapnel/internal/sigv4"
+	"grapnel/internal/sqlstore"
+)
+
+// drainTime is how long requests that are under way may take after SIGTERM; agents and clients retry what is cut off.
+const drainTime = 20 * time.Second
+
+// Limits on what a client may make the server wait for or hold. Bodies have limits of their own, where they are read;
+// there is no limit on the time of a whole request, because a poll is held and a bundle may be large.
+const (
+	headerTimeout = 10 * time.Second
+	idleTimeout   = 2 * time.Minute
+	maxHeader     = 64 << 10 // bytes
+)
+
+// Server is a control plane that listens, and serves once Run is called.
+type Server struct {
+	opts     Options
+	listener net.Listener
+	http     *http.Server
+	store    *sqlstore.Store
+	engine   *engine.Engine
+	hosts    *hosts.Service
+	root     sigv4.Credentials
+	draining atomic.Bool
+}
+
+// New opens or creates the data folder and listens. Everything that can be wrong with the options or the folder is
+// told here, with what to do.
+func New(ctx context.Context, o Options) (_ *Server, err error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(o.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	if o.DataDir, err = filepath.Abs(o.DataDir); err != nil {
+		return nil, err
+	}
+	s := &Server{opts: o}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	key, err := seal.LoadOrCreateKey(filepath.Join(o.DataDir, "secret.key"))
+	if err != nil {
+		return nil, err
+	}
+	if s.store, err = sqlstore.Open(ctx, o.database(), o.Log); err != nil {
+		return nil, err
+	}
+	identities := auth.New(auth.Options{Store: s.store, Key: key, AccountID: o.AccountID})
+	if err := s.ensureRoot(ctx, identities); err != nil {
+		return nil, err
+	}
+	handler, err := s.assemble(ctx, identities, key)
+	if err != nil {
+		return nil, err
+	}
+	if s.listener, err = s.listen(); err != nil {
+		return nil, err
+	}
+	s.http = &http.Server{
+		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
+		// HTTP/2 costs three times the memory for each waiting agent.
+		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
+	}
+	return s, nil
+}
+
+func (s *Server) ensureRoot(ctx context.Context, identities *auth.Auth) (err error) {
+	s.root, err = identities.EnsureRoot(ctx, s.opts.RootAccessKeyID, s.opts.RootSecretAccessKey)
+	if err != nil {
+		return err
+	}
+	return auth.WriteCredentials(s.credentialsFile(), s.root)
+}
+
+func (s *Server) credentialsFile() string { return filepath.Join(s.opts.DataDir, "credentials") }
+
+// listen opens the address, with TLS when the options ask for it.
+func (s *Server) listen() (net.Listener, error) {
+	l, err := net.Listen("tcp", s.opts.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s (is another server running, or the address not of this machine?): %w", s.opts.Listen, err)
+	}
+	if !s.opts.encrypted() {
+		return l, nil
+	}
+	certificate, err := s.certificate()
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}), nil
+}
+
+func (s *Server) certificate() (tls.Certificate, error) {
+	if s.opts.TLSCert != "" {
+		pair, err := tls.LoadX509KeyPair(s.opts.TLSCert, s.opts.TLSKey)
+		if err != nil {
+			return pair, fmt.Errorf("--tls-cert and --tls-key: %w", err)
+		}
+		return pair, nil
+	}
+	host, _, _ := net.SplitHostPort(s.opts.Listen) // checked with the options
+	maker := selfSigned{
+		dir: filepath.Dir(CAFile(s.opts.DataDir)), names: certificateNames(host, s.opts.Domain), now: time.Now(),
+	}
+	return maker.certificate()
+}
+
+// URL is the address for AWS_ENDPOINT_URL.
+func (s *Server) URL() string {
+	scheme := "http"
+	if s.opts.encrypted() {
+		scheme = "https"
+	}
+	addr := s.listener.Addr().(*net.TCPAddr)
+	host, _, _ := net.SplitHostPort(s.opts.Listen)
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "localhost" // listening everywhere: the name that is right on this machine
+	}
+	return scheme + "://" + net.JoinHostPort(host, fmt.Sprint(addr.Port))
+}
+
+// Root is the root access key.
+func (s *Server) Root() sigv4.Credentials { return s.root }
+
+// Environment is what points the aws CLI and the SDKs at the server, as NAME=value.
+func (s *Server) Environment() []string {
+	env := []string{
+		"AWS_ENDPOINT_URL=" + s.URL(),
+		"AWS_SHARED_CREDENTIALS_FILE=" + s.credentialsFile(),
+		"AWS_REGION=" + s.opts.Region,
+		"AWS_DEFAULT_REGION=" + s.opts.Region,
+	}
+	if s.opts.TLS != "" {
+		env = append(env, "AWS_CA_BUNDLE="+CAFile(s.opts.DataDir))
+	}
+	return env
+}
+
+// Run serves until ctx ends, and then drains: it reports itself as not ready, lets held polls return, requests end and
+// the round under way commit. It returns nil after that, or what ended it before.
+func (s *Server) Run(ctx context.Context) error {
+	s.opts.Log.Info("serving", "url", s.URL(), "data", s.opts.DataDir)
+	group, running := errgroup.WithContext(ctx)
+	// The engine outlives the requests: what they store while draining is still decided on.
+	engineCtx, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopEngine()
+	group.Go(func() error { return s.engine.Run(engineCtx) })
+	group.Go(func() error { return s.hosts.Run(running) })
+	group.Go(func() error {
+		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	group.Go(func() error {
+		<-running.Done()
+		defer stopEngine()
+		return s.drain()
+	})
+	err := group.Wait()
+	return errors.Join(err, s.store.Close())
+}
+
+func (s *Server) drain() error {
+	s.draining.Store(true)
+	s.opts.Log.Info("draining", "at_most", drainTime)
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	if err := s.http.Shutdown(ctx); err != nil {
+		s.opts.Log.Warn("requests were cut off", "error", err)
+		return s.http.Close()
+	}
+	return nil
+}
+
+// close gives back what New has opened when it fails half way.
+func (s *Server) close() error {
+	var err error
+	if s.listener != nil {
+		err = s.listener.Close()
+	}
+	if s.store != nil {
+		err = errors.Join(err, s.store.Close())
+	}
+	return err
+}

@@ -1,0 +1,301 @@
+// Package harness builds and runs the real programs for tests, as processes of their own that can be signalled and killed.
+package harness
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/codedeploy"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"grapnel/internal/cli"
+)
+
+// bin is the folder that the programs were built into.
+var bin string
+
+// Main is the TestMain of packages that use the harness: it builds both programs.
+func Main(m *testing.M) {
+	os.Exit(func() int {
+		var err error
+		if bin, err = os.MkdirTemp("", "grapnel-test-"); err != nil {
+			panic(err)
+		}
+		defer os.RemoveAll(bin)
+		build := exec.Command("go", "build", "-o", bin, "grapnel/cmd/grapnel", "grapnel/cmd/codedeploy-agent")
+		if out, err := build.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
+// Path returns the path of a program: grapnel or codedeploy-agent.
+func Path(program string) string { return filepath.Join(bin, program) }
+
+// Process is a running program.
+type Process struct {
+	*exec.Cmd
+	Output *Buffer // stdout and stderr
+	done   chan struct{}
+}
+
+// Start starts a program; it is killed when the test ends.
+func Start(t testing.TB, program string, env []string, args ...string) *Process {
+	t.Helper()
+	p := &Process{Cmd: exec.Command(Path(program), args...), Output: new(Buffer), done: make(chan struct{})}
+	p.Env = append(cleanEnvironment(), env...)
+	p.Stdout, p.Stderr = p.Output, p.Output
+	if err := p.Cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { p.Wait(); close(p.done) }()
+	t.Cleanup(func() {
+		p.Kill()
+		if t.Failed() {
+			t.Logf("%s %s said:\n%s", program, strings.Join(args, " "), tail(p.Output.String(), 6000))
+		}
+	})
+	return p
+}
+
+// cleanEnvironment is this process's environment without what would point AWS clients anywhere.
+func cleanEnvironment() []string {
+	var env []string
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "AWS_") && !strings.HasPrefix(v, "GRAPNEL_") && !strings.HasPrefix(v, "SSL_CERT") {
+			env = append(env, v)
+		}
+	}
+	return env
+}
+
+// Kill ends the process as kill -9 does, and waits for its end.
+func (p *Process) Kill() {
+	p.Process.Kill()
+	<-p.done
+}
+
+// Terminate sends SIGTERM and waits for the end; it returns the exit code, or fails the test after 20 s.
+func (p *Process) Terminate(t testing.TB) int {
+	t.Helper()
+	p.Process.Signal(syscall.SIGTERM)
+	return p.ExitCode(t)
+}
+
+// ExitCode waits for the end of the process.
+func (p *Process) ExitCode(t testing.TB) int {
+	t.Helper()
+	select {
+	case <-p.done:
+		return p.ProcessState.ExitCode()
+	case <-time.After(20 * time.Second):
+		t.Fatalf("the process did not end:\n%s", tail(p.Output.String(), 4000))
+		return -1
+	}
+}
+
+// Exited reports whether the process has ended.
+func (p *Process) Exited() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
+func tail(s string, n int) string { return s[max(0, len(s)-n):] }
+
+// Buffer is a bytes.Buffer for several goroutines.
+type Buffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+// Write appends.
+func (b *Buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+// String returns all that was written.
+func (b *Buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// Server is a running `grapnel server`.
+type Server struct {
+	*Process
+	Dir string            // its data folder
+	Env map[string]string // what its export lines say
+	URL string
+}
+
+// StartServer starts a server on a free port. Its data folder is kept between calls with the same dir.
+func StartServer(t testing.TB, dir string, args ...string) *Server {
+	t.Helper()
+	args = append([]string{"server", "--data", dir, "--listen", "127.0.0.1:0"}, args...)
+	s := &Server{Process: Start(t, "grapnel", nil, args...), Dir: dir, Env: map[string]string{}}
+	Eventually(t, 30*time.Second, "the server to print its exports", func() bool {
+		for scan := bufio.NewScanner(strings.NewReader(s.Output.String())); scan.Scan(); {
+			if v, ok := strings.CutPrefix(scan.Text(), "export "); ok {
+				name, value, _ := strings.Cut(v, "=")
+				s.Env[name] = value
+			}
+		}
+		if s.Exited() {
+			t.Fatalf("the server ended:\n%s", s.Output.String())
+		}
+		return s.Env["AWS_DEFAULT_REGION"] != ""
+	})
+	s.URL = s.Env["AWS_ENDPOINT_URL"]
+	return s
+}
+
+// Environ is the environment of a client of the server: what the server printed, and nothing else of AWS.
+func (s *Server) Environ() []string {
+	env := cleanEnvironment()
+	for name, value := range s.Env {
+		env = append(env, name+"="+value)
+	}
+	return env
+}
+
+// RootKey reads the root access key from the server's credentials file.
+func (s *Server) RootKey(t testing.TB) aws.Credentials {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(s.Dir, "credentials"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c aws.Credentials
+	for line := range strings.Lines(string(data)) {
+		name, value, _ := strings.Cut(line, "=")
+		switch strings.TrimSpace(name) {
+		case "aws_access_key_id":
+			c.AccessKeyID = strings.TrimSpace(value)
+		case "aws_secret_access_key":
+			c.SecretAccessKey = strings.TrimSpace(value)
+		}
+	}
+	return c
+}
+
+// CodeDeploy returns an SDK client as root.
+func (s *Server) CodeDeploy(t testing.TB) *codedeploy.Client {
+	k := s.RootKey(t)
+	return codedeploy.New(codedeploy.Options{
+		Region: "us-east-1", BaseEndpoint: &s.URL, RetryMaxAttempts: 1,
+		Credentials: credentials.NewStaticCredentialsProvider(k.AccessKeyID, k.SecretAccessKey, ""),
+	})
+}
+
+// S3 returns an SDK client as root.
+func (s *Server) S3(t testing.TB) *s3.Client {
+	k := s.RootKey(t)
+	return s3.New(s3.Options{
+		Region: "us-east-1", BaseEndpoint: &s.URL, UsePathStyle: true,
+		Credentials: credentials.NewStaticCredentialsProvider(k.AccessKeyID, k.SecretAccessKey, ""),
+	})
+}
+
+// Host is a registered host: its folder and its files.
+type Host struct {
+	Name   string
+	Dir    string
+	Config string // path of the agent's configuration file
+	ARN    string
+}
+
+// Register makes a host as `aws deploy register` does, and writes its two files.
+func Register(t testing.TB, s *Server, name string, tags map[string]string) *Host {
+	t.Helper()
+	r, err := cli.RegisterHost(context.Background(), s.URL, s.RootKey(t), name, tags)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return NewHost(t, s, name, r.ARN, r.AccessKeyID, r.SecretAccessKey)
+}
+
+// NewHost writes the two files of a host that is registered already.
+func NewHost(t testing.TB, s *Server, name, arn, keyID, secret string) *Host {
+	t.Helper()
+	dir := t.TempDir()
+	h := &Host{Name: name, Dir: dir, Config: filepath.Join(dir, "codedeployagent.yml"), ARN: arn}
+	r := cli.Registration{Region: "us-east-1", ARN: arn, AccessKeyID: keyID, SecretAccessKey: secret}
+	write(t, filepath.Join(dir, "codedeploy.onpremises.yml"), r.OnPremisesFile())
+	h.Point(t, s.URL)
+	return h
+}
+
+// Point writes the agent's configuration for a server's address.
+func (h *Host) Point(t testing.TB, url string) {
+	t.Helper()
+	write(t, h.Config, fmt.Sprintf(`log_dir: %[1]s/log
+pid_dir: %[1]s/pid
+root_dir: %[1]s/root
+on_premises_config_file: %[1]s/codedeploy.onpremises.yml
+deploy_control_endpoint: %[2]s
+s3_endpoint_override: %[2]s
+wait_between_runs: 0
+`, h.Dir, url))
+}
+
+// Start starts the host's agent.
+func (h *Host) Start(t testing.TB, env ...string) *Process {
+	t.Helper()
+	return Start(t, "codedeploy-agent", env, "--config-file", h.Config, "start")
+}
+
+func write(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Patience is how long a test waits for something that takes a moment on an idle machine.
+const Patience = time.Minute
+
+// Eventually asks again and again until it is told yes, and fails the test when that takes longer than within. It is for
+// what another process does; time inside one process is for testing/synctest.
+func Eventually(t testing.TB, within time.Duration, what string, ask func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(within)
+	for !ask() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("waited %s for %s", within, what)
+		}
+	}
+}
+
+// Need skips the test when a program is missing, in one line that says how to install it.
+func Need(t testing.TB, program, install string) string {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err != nil {
+		t.Skipf("needs %s: %s", program, install)
+	}
+	return path
+}
