@@ -12,7 +12,7 @@ import (
 	"unicode/utf8"
 )
 
-// decode reads a JSON object into the structure that out points to.
+// decode reads a JSON object into the structure or map that out points to.
 //
 // It differs from json.Unmarshal where AWS does: member names match exactly, an error names the member by its full path,
 // and null is absent everywhere. It also refuses what cannot be stored: text that is not UTF-8, which encoding/json would
@@ -35,7 +35,7 @@ func decode(body []byte, out any) error {
 	if !ok {
 		return fmt.Errorf("want a JSON object as the body, got %s", kind(value))
 	}
-	return assignStruct(reflect.ValueOf(out).Elem(), object, "")
+	return assign(reflect.ValueOf(out).Elem(), object, "")
 }
 
 // assign stores a decoded JSON value that is not null in dst; path names the member in errors.
@@ -59,6 +59,9 @@ func assign(dst reflect.Value, value any, path string) error {
 		if object, ok := value.(map[string]any); ok {
 			return assignMap(dst, object, path)
 		}
+	case reflect.Interface:
+		dst.Set(reflect.ValueOf(value))
+		return nil
 	default:
 		return assignScalar(dst, value, path)
 	}

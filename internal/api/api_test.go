@@ -1,0 +1,273 @@
+package api_test
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"grapnel/internal/api"
+	"grapnel/internal/awsapi"
+	"grapnel/internal/awsjson"
+	"grapnel/internal/deploy"
+	"grapnel/internal/sqlstore"
+	"grapnel/internal/store"
+)
+
+// fields is a JSON object as it goes over the wire: tests send what typed inputs cannot hold.
+type fields = map[string]any
+
+// service is the API over a store of its own, behind a real connection. Its clock stands still until a test moves it.
+type service struct {
+	*testing.T
+	client awsjson.Client
+	store  *sqlstore.Store
+	mutex  sync.Mutex
+	time   time.Time
+	woken  []string
+}
+
+const (
+	role   = "arn:aws:iam::000000000000:role/deployer"
+	prefix = "arn:aws:codedeploy:us-east-1:000000000000:"
+)
+
+func serve(t *testing.T) *service {
+	t.Helper()
+	s := &service{T: t, time: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
+	var err error
+	if s.store, err = sqlstore.Open(t.Context(), filepath.Join(t.TempDir(), "grapnel.db"), slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	mux := awsjson.NewMux(awsjson.Options{})
+	api.New(api.Options{
+		Store: s.store, Region: "us-east-1", AccountID: "000000000000", TokenKey: []byte("key"), Wake: s.wake, Now: s.now,
+	}).Register(mux)
+	server := httptest.NewServer(mux)
+	s.client = awsjson.Client{Endpoint: server.URL, HTTP: server.Client()}
+	t.Cleanup(func() {
+		server.Close()
+		if err := s.store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func (s *service) wake(id string) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.woken = append(s.woken, id)
+}
+
+func (s *service) now() time.Time {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.time
+}
+
+func (s *service) advance(d time.Duration) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.time = s.time.Add(d)
+}
+
+// call runs an operation and returns the name and message of its error, "" for none. It checks that the model declares
+// the error for the operation, so that clients have an exception class for it.
+func (s *service) call(operation string, in, out any) (name, message string) {
+	s.Helper()
+	err := s.client.Call(s.Context(), awsapi.Target(operation), in, out)
+	if err == nil {
+		return "", ""
+	}
+	var e *awsjson.Error
+	if !errors.As(err, &e) {
+		s.Fatalf("%s: %v", operation, err)
+	}
+	if !declared(operation, e.Name) {
+		s.Errorf("%s failed with %s, which its model does not declare: %s", operation, e.Name, e.Message)
+	}
+	return e.Name, e.Message
+}
+
+func declared(operation, name string) bool {
+	if operation == "CreateDeployment" && name == awsapi.UnsupportedActionForDeploymentTypeException {
+		return true // what this server cannot do yet
+	}
+	return slices.ContainsFunc(awsapi.Operations, func(op awsapi.Operation) bool {
+		return op.Name == operation && slices.Contains(op.Errors, name)
+	})
+}
+
+// do runs an operation that must succeed.
+func do[Out any](s *service, operation string, in any) Out {
+	s.Helper()
+	var out Out
+	if name, message := s.call(operation, in, &out); name != "" {
+		s.Fatalf("%s: %s: %s", operation, name, message)
+	}
+	return out
+}
+
+// refusal is one call that must fail, or with want "" must succeed.
+type refusal struct {
+	name      string // begins with the statement of service.md 15 that it pins
+	operation string
+	in        fields
+	want      string // the error's name without "Exception"
+}
+
+func (s *service) refuse(tests []refusal) {
+	s.Helper()
+	for _, tt := range tests {
+		want := tt.want
+		if want != "" {
+			want += "Exception"
+		}
+		if got, message := s.call(tt.operation, tt.in, nil); got != want {
+			s.Errorf("%s: %s gave %q (%s), want %q", tt.name, tt.operation, got, message, want)
+		}
+	}
+}
+
+func (s *service) equal(what string, got, want any) {
+	s.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		s.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+// shop makes an application with one group for hosts tagged app=shop, and registers hosts with that tag.
+func (s *service) shop(hosts ...string) {
+	s.Helper()
+	do[fields](s, "CreateApplication", fields{"applicationName": "shop"})
+	do[fields](s, "CreateDeploymentGroup", group("shop", "prod", nil))
+	for _, h := range hosts {
+		do[fields](s, "RegisterOnPremisesInstance", fields{"instanceName": h, "iamUserArn": "arn:aws:iam::000000000000:user/" + h})
+		do[fields](s, "AddTagsToOnPremisesInstances", fields{"instanceNames": []string{h}, "tags": []fields{{"Key": "app", "Value": "shop"}}})
+	}
+}
+
+// group is the input of CreateDeploymentGroup with more members laid over it.
+func group(application, name string, more fields) fields {
+	in := fields{
+		"applicationName": application, "deploymentGroupName": name, "serviceRoleArn": role,
+		"onPremisesInstanceTagFilters": []fields{{"Key": "app", "Value": "shop", "Type": "KEY_AND_VALUE"}},
+	}
+	for k, v := range more {
+		in[k] = v
+	}
+	return in
+}
+
+// bundle is a revision in S3.
+func bundle(key string) fields {
+	return fields{"revisionType": "S3", "s3Location": fields{"bucket": "bundles", "key": key, "bundleType": "zip", "eTag": "e1"}}
+}
+
+// deployment creates a deployment of the shop with more members laid over the call, and returns its id.
+func (s *service) deployment(key string, more fields) string {
+	s.Helper()
+	in := fields{"applicationName": "shop", "deploymentGroupName": "prod", "revision": bundle(key)}
+	for k, v := range more {
+		in[k] = v
+	}
+	return *do[awsapi.CreateDeploymentOutput](s, "CreateDeployment", in).DeploymentId
+}
+
+// decide lets the core look at a deployment once and commits what it wants, as the engine does.
+func (s *service) decide(id string) {
+	s.Helper()
+	state, err := s.store.Load(s.Context(), id)
+	if err != nil {
+		s.Fatal(err)
+	}
+	decision := deploy.Decide(state, s.now())
+	if err := s.store.Commit(s.Context(), store.Round{State: state, Decision: decision, At: s.now()}); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// work ends one Work of a host as its agent would, one second after taking it.
+func (s *service) work(id, host string, status deploy.WorkStatus, d deploy.Diagnostics) {
+	s.Helper()
+	command, err := s.store.HandOver(s.Context(), host, s.now(), s.now().Add(-time.Minute))
+	if err != nil {
+		s.Fatalf("hand over to %s: %v", host, err)
+	}
+	if _, err := s.store.Acknowledge(s.Context(), command.ID, false, s.now()); err != nil {
+		s.Fatal(err)
+	}
+	s.advance(time.Second)
+	if err := s.store.Complete(s.Context(), command.ID, status, d, s.now()); err != nil {
+		s.Fatal(err)
+	}
+	s.decide(id)
+}
+
+// succeed runs a deployment to its good end on the given hosts.
+func (s *service) succeed(id string, hosts ...string) {
+	s.Helper()
+	s.decide(id)
+	for _, host := range hosts {
+		for range 7 { // events of an in-place deployment
+			s.work(id, host, deploy.WorkSucceeded, deploy.Diagnostics{ErrorCode: "Success", Message: "Succeeded"})
+		}
+		s.decide(id)
+	}
+}
+
+func (s *service) info(id string) awsapi.DeploymentInfo {
+	s.Helper()
+	return *do[awsapi.GetDeploymentOutput](s, "GetDeployment", fields{"deploymentId": id}).DeploymentInfo
+}
+
+// W24: every operation answers, and none with UnknownOperationException.
+func TestEveryOperationIsThere(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	for _, op := range awsapi.Operations {
+		err := s.client.Call(t.Context(), awsapi.Target(op.Name), fields{}, nil)
+		var e *awsjson.Error
+		if errors.As(err, &e) && (e.Name == awsjson.UnknownOperationException || e.Status != http.StatusBadRequest || !declared(op.Name, e.Name)) {
+			t.Errorf("%s: %v", op.Name, err)
+		}
+	}
+}
+
+// What is not there yet says so, with a name that the model declares.
+func TestNotAvailableYet(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	for _, operation := range []string{"ListGitHubAccountTokenNames", "DeleteGitHubAccountToken"} {
+		name, message := s.call(operation, fields{}, nil)
+		if name != awsapi.OperationNotSupportedException || !strings.Contains(message, "not available on this server yet") {
+			t.Errorf("%s: %s: %s", operation, name, message)
+		}
+	}
+}
+
+// W14: operations without an output answer an object; W12, W15: the others leave out what is absent.
+func TestOutputsOnTheWire(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.advance(589 * time.Millisecond)
+	do[fields](s, "CreateApplication", fields{"applicationName": "shop", "computePlatform": nil})
+	got := do[map[string]map[string]json.RawMessage](s, "GetApplication", fields{"applicationName": "shop"})["application"]
+	delete(got, "applicationId")
+	want := map[string]json.RawMessage{
+		"applicationName": json.RawMessage(`"shop"`), "createTime": json.RawMessage(`1795348800.589`),
+		"linkedToGitHub": json.RawMessage(`false`), "computePlatform": json.RawMessage(`"Server"`), // A55, A60
+	}
+	s.equal("application", got, want)
+	s.equal("UpdateApplication", do[fields](s, "UpdateApplication", fields{"applicationName": "shop", "newApplicationName": "store"}), fields{})
+}
