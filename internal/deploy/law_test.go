@@ -27,22 +27,14 @@ func TestLaws(t *testing.T) {
 	}
 	seen := map[string]int{}
 	for i := range worlds {
-		s := newSim(first+uint64(i), calm)
-		if err := s.run(); err != nil {
-			t.Fatalf("%v\nreplay: go test ./internal/deploy -run TestLaws -seed %d\n%s", err, s.seed, s.transcript())
+		seed := first + uint64(i)
+		calmly := mustRun(t, seed, calm)
+		crashing := mustRun(t, seed, crashes)
+		if diff := cmp.Diff(calmly.result(), crashing.result()); diff != "" {
+			t.Fatalf("law 9: crashes change the outcome (- without, + with):\n%s\n%s", diff, replay(seed))
 		}
-		crashing := newSim(s.seed, crashes)
-		if err := crashing.run(); err != nil {
-			t.Fatalf("with crashes: %v\nreplay: go test ./internal/deploy -run TestLaws -seed %d\n%s", err, s.seed, crashing.transcript())
-		}
-		if diff := cmp.Diff(s.w.result(), crashing.w.result()); diff != "" {
-			t.Fatalf("law 9: crashes change the outcome (- without, + with):\n%s\nreplay: -seed %d", diff, s.seed)
-		}
-		late := newSim(s.seed, outages)
-		if err := late.run(); err != nil {
-			t.Fatalf("with outages: %v\nreplay: go test ./internal/deploy -run TestLaws -seed %d\n%s", err, s.seed, late.transcript())
-		}
-		seen[string(s.w.state.Status)+" "+s.w.why.Code]++
+		mustRun(t, seed, outages)
+		seen[string(calmly.state.Status)+" "+calmly.why.Code]++
 	}
 	t.Logf("seeds %d to %d: %v", first, first+uint64(worlds)-1, seen)
 	if *seedFlag != 0 {
@@ -56,6 +48,23 @@ func TestLaws(t *testing.T) {
 			t.Errorf("no world ended as %q: the worlds do not reach what they should test", end)
 		}
 	}
+}
+
+// mustRun plays one world. One that breaks a law is played again, to tell what happened in it.
+func mustRun(t *testing.T, seed uint64, tr trouble) *world {
+	t.Helper()
+	s := newSim(seed, tr)
+	if err := s.run(); err != nil {
+		again := newSim(seed, tr)
+		again.telling = true
+		_ = again.run()
+		t.Fatalf("%v\n%s\n%s", err, replay(seed), again.transcript())
+	}
+	return s.w
+}
+
+func replay(seed uint64) string {
+	return fmt.Sprintf("replay: go test ./internal/deploy -run TestLaws -seed %d", seed)
 }
 
 // trouble is what goes wrong with the engine of a simulated world.
@@ -77,6 +86,7 @@ type sim struct {
 	alarmAt time.Time
 	approve bool
 	flaky   float64
+	telling bool
 	log     []string
 }
 
@@ -480,6 +490,9 @@ func (w *world) result() result {
 }
 
 func (s *sim) note(format string, args ...any) {
+	if !s.telling {
+		return
+	}
 	s.log = append(s.log, s.w.now.Sub(epoch).String()+" "+fmt.Sprintf(format, args...))
 }
 
