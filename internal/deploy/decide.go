@@ -119,7 +119,7 @@ func (r *round) startTargets() {
 // issue hands out the target's step as Work.
 func (r *round) issue(t *Target) {
 	step := r.current().Steps[t.Step]
-	w := Work{
+	w := &Work{
 		ID:       WorkID(r.id, r.phase, t.Step, t.ID),
 		Target:   t.ID,
 		Phase:    r.phase,
@@ -132,7 +132,7 @@ func (r *round) issue(t *Target) {
 		Timeout:  step.Timeout,
 	}
 	r.open[t.ID] = w
-	r.issued = append(r.issued, w)
+	r.issued = append(r.issued, *w)
 }
 
 // advance moves a target to the step with this index of the current phase, or past the phase after the last one.

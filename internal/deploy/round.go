@@ -19,7 +19,7 @@ type round struct {
 	since   time.Time          // when the phase before this one ended
 	order   []string           // every target of the plan once, in its order
 	targets map[string]*Target // by id
-	open    map[string]Work    // Work whose consequences are not drawn yet, by target
+	open    map[string]*Work   // Work whose consequences are not drawn yet, by target; never written to
 	moved   map[string]bool    // targets that this decision moves
 	issued  []Work
 	settled []Settle
@@ -42,27 +42,44 @@ func newRound(s State, now time.Time) *round {
 		phase:   s.Phase,
 		since:   s.PhaseSince,
 		targets: make(map[string]*Target, len(s.Targets)),
-		open:    make(map[string]Work, len(s.Work)),
+		open:    make(map[string]*Work, len(s.Work)),
 		moved:   make(map[string]bool),
 	}
 	if len(r.plan.Phases) == 0 {
 		r.plan.Phases = []Phase{{}} // a plan of nothing is one without targets
 	}
-	for _, p := range r.plan.Phases {
-		for _, id := range p.Targets {
-			if r.targets[id] == nil {
-				r.targets[id] = &Target{ID: id, Status: TargetPending}
-				r.order = append(r.order, id)
+	targets := slices.Clone(s.Targets)
+	for i := range targets {
+		r.targets[targets[i].ID] = &targets[i]
+	}
+	for i := range s.Work {
+		r.open[s.Work[i].Target] = &s.Work[i]
+	}
+	r.order = r.plan.targets()
+	for _, id := range r.order {
+		if r.targets[id] == nil {
+			r.targets[id] = &Target{ID: id, Status: TargetPending} // not stored yet
+		}
+	}
+	return r
+}
+
+// targets lists every target of the plan once, in its order.
+func (p Plan) targets() []string {
+	if len(p.Phases) == 1 {
+		return p.Phases[0].Targets
+	}
+	var order []string
+	listed := map[string]bool{}
+	for _, phase := range p.Phases {
+		for _, id := range phase.Targets {
+			if !listed[id] {
+				listed[id] = true
+				order = append(order, id)
 			}
 		}
 	}
-	for _, t := range s.Targets {
-		r.targets[t.ID] = &t
-	}
-	for _, w := range s.Work {
-		r.open[w.Target] = w
-	}
-	return r
+	return order
 }
 
 func (r *round) current() *Phase { return &r.plan.Phases[r.phase] }

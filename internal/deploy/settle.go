@@ -32,7 +32,7 @@ func (r *round) settleWork() {
 }
 
 // settle ends a Work and takes it off the round's hands.
-func (r *round) settle(w Work, status WorkStatus, d Diagnostics) {
+func (r *round) settle(w *Work, status WorkStatus, d Diagnostics) {
 	s := Settle{ID: w.ID, Saw: w.Status, Status: status}
 	if status != w.Status {
 		s.Diagnostics = d
@@ -42,7 +42,7 @@ func (r *round) settle(w Work, status WorkStatus, d Diagnostics) {
 }
 
 // draw moves the target of a Work that has ended.
-func (r *round) draw(w Work, succeeded bool, f Failure) {
+func (r *round) draw(w *Work, succeeded bool, f Failure) {
 	t := r.targets[w.Target]
 	if succeeded || r.current().Steps[w.Step].IgnoreFailure {
 		r.advance(t, w.Step+1)
@@ -52,7 +52,7 @@ func (r *round) draw(w Work, succeeded bool, f Failure) {
 }
 
 // overdue is the failure of a Work that nobody acknowledged, or completed, in time (service.md 4.5).
-func overdue(t *Target, w Work, now time.Time) Failure {
+func overdue(t *Target, w *Work, now time.Time) Failure {
 	message := fmt.Sprintf("%s did not take %s within %s", runner(w.By), w.Event, short(w.Due.Sub(w.IssuedAt)))
 	if w.Status == WorkRunning {
 		message = fmt.Sprintf("%s did not report the end of %s within %s", runner(w.By), w.Event, short(w.Timeout))

@@ -22,31 +22,27 @@ type heldDecision struct {
 }
 
 // verbs are the commands of a scenario.
-var verbs map[string]func(*stage, command) (string, error)
-
-func init() {
-	verbs = map[string]func(*stage, command) (string, error){
-		"group":    (*stage).group,    // hosts=9 min-healthy=FLEET_PERCENT:50 events=.. rollback=failure,stop,alarm last-good=d-0 ..
-		"phase":    (*stage).phase,    // one more phase: hosts=h1..h3 min-healthy=.. events=.. delay=5m approval
-		"decide":   (*stage).decide,   // decide and commit
-		"look":     (*stage).look,     // decide, hold the decision back
-		"commit":   (*stage).commit,   // commit what was held back
-		"crash":    (*stage).crash,    // decide, then lose the decision
-		"ack":      (*stage).ack,      // h1 h2: their agents take what was handed out
-		"noop":     (*stage).noop,     // h1: its agent has nothing to do for the event
-		"complete": (*stage).complete, // h1 h2: their events end well
-		"report":   (*stage).report,   // h1 code=ScriptFailed ..: its event ends badly
-		"succeed":  (*stage).succeed,  // h1..h3: all their events of the phase end well, deciding in between
-		"fail":     (*stage).fail,     // h2 AfterInstall code=.. exit=.. script=.. stderr="..": up to that event well, then not
-		"advance":  (*stage).advance,  // 5m: time passes, with a decision whenever one was asked for
-		"outage":   (*stage).outage,   // 5m: time passes while the engine is down
-		"seen":     (*stage).seen,     // h1: its agent polls
-		"stop":     (*stage).stop,     // an operator stops the deployment; rollback=true|false
-		"alarm":    (*stage).alarm,    // names of active alarms
-		"approve":  (*stage).approve,  // an operator lets the current phase begin
-		"targets":  (*stage).targets,  // where every target stands
-		"events":   (*stage).events,   // h1: its lifecycle events as an API shows them
-	}
+var verbs = map[string]func(*stage, command) (string, error){
+	"group":    (*stage).group,    // hosts=9 min-healthy=FLEET_PERCENT:50 events=.. rollback=failure,stop,alarm last-good=d-0 ..
+	"phase":    (*stage).phase,    // one more phase: hosts=h1..h3 min-healthy=.. events=.. delay=5m approval
+	"decide":   (*stage).decide,   // decide and commit
+	"look":     (*stage).look,     // decide, hold the decision back
+	"commit":   (*stage).commit,   // commit what was held back
+	"crash":    (*stage).crash,    // decide, then lose the decision
+	"ack":      (*stage).ack,      // h1 h2: their agents take what was handed out
+	"noop":     (*stage).noop,     // h1: its agent has nothing to do for the event
+	"complete": (*stage).complete, // h1 h2: their events end well
+	"report":   (*stage).report,   // h1 code=ScriptFailed ..: its event ends badly
+	"succeed":  (*stage).succeed,  // h1..h3: all their events of the phase end well, deciding in between
+	"fail":     (*stage).fail,     // h2 AfterInstall code=.. exit=.. script=.. stderr="..": up to that event well, then not
+	"advance":  (*stage).advance,  // 5m: time passes, with a decision whenever one was asked for
+	"outage":   (*stage).outage,   // 5m: time passes while the engine is down
+	"seen":     (*stage).seen,     // h1: its agent polls
+	"stop":     (*stage).stop,     // an operator stops the deployment; rollback=true|false
+	"alarm":    (*stage).alarm,    // names of active alarms
+	"approve":  (*stage).approve,  // an operator lets the current phase begin
+	"targets":  (*stage).targets,  // where every target stands
+	"events":   (*stage).events,   // h1: its lifecycle events as an API shows them
 }
 
 // command is one line of a scenario: a verb, words, and key=value settings.
