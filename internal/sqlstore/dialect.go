@@ -28,8 +28,12 @@ func isUnique(err error) bool { return hasCode(err, "23505", 1555, 2067) }
 // isReferenced reports whether a row refers to one that does not exist, or the reverse.
 func isReferenced(err error) bool { return hasCode(err, "23503", 787) }
 
-// isRetry reports whether a PostgreSQL transaction lost against another one and would do better alone.
-func isRetry(err error) bool { return hasCode(err, "40001") || hasCode(err, "40P01") }
+// isRetry reports whether a PostgreSQL transaction lost against another one and would do better alone. A key that exists
+// already is among the reasons: a write that has an answer to it does not return this error, and others have looked for
+// the row before they inserted it, so that it came in between; the next attempt will see it.
+func isRetry(err error) bool {
+	return hasCode(err, "40001") || hasCode(err, "40P01") || hasCode(err, "23505")
+}
 
 // hasCode reports whether err has PostgreSQL's code or one of SQLite's extended result codes.
 func hasCode(err error, postgres string, sqliteCodes ...int) bool {

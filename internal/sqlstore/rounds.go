@@ -8,10 +8,15 @@ import (
 	"grapnel/internal/store"
 )
 
+const (
+	selectLive      = `SELECT id FROM deployments WHERE live ORDER BY created_at, id`
+	selectUnsettled = `SELECT ` + workColumns + ` FROM work WHERE deployment_id = $1 AND NOT settled ORDER BY issued_at, id`
+)
+
 // Live implements store.Rounds.
 func (s *Store) Live(ctx context.Context) (ids []string, err error) {
 	err = s.view(ctx, func(t *tx) error {
-		ids, err = list(t, column[string], `SELECT id FROM deployments WHERE live ORDER BY created_at, id`)
+		ids, err = list(t, column[string], selectLive)
 		return err
 	})
 	return ids, err
@@ -33,8 +38,7 @@ func (s *Store) Load(ctx context.Context, deployment string) (state deploy.State
 		}, selectTarget+`WHERE t.deployment_id = $1 ORDER BY t.ordinal`, deployment); err != nil {
 			return err
 		}
-		state.Work, err = list(t, scanWork, `SELECT `+workColumns+` FROM work w
-			WHERE w.deployment_id = $1 AND NOT w.settled ORDER BY w.issued_at, w.id`, deployment)
+		state.Work, err = list(t, scanWork, selectUnsettled, deployment)
 		return err
 	})
 	return state, err

@@ -7,12 +7,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
-	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // registers "sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 const (
@@ -23,6 +22,10 @@ const (
 	// maxPrepared bounds the compiled statements of a connection; lists of filters make texts without end.
 	maxPrepared = 200
 )
+
+// Before 3.51.3 SQLite can corrupt a WAL file when one connection writes while another one checkpoints. The driver holds
+// its SQLite, so this is settled when the program is built: with an older one the constant is negative and does not compile.
+const _ uint = sqlite3.SQLITE_VERSION_NUMBER - 3_051_003
 
 // sqliteDB is one SQLite file: one connection that writes and several that read. In WAL mode they do not hinder each
 // other. Statements run to their end whatever becomes of the caller's context: SQLite rolls the whole transaction back
@@ -73,9 +76,6 @@ func sqliteDSN(path string, pragmas ...string) string {
 }
 
 func (db *sqliteDB) start(ctx context.Context, log *slog.Logger) error {
-	if err := checkSQLiteVersion(ctx, db.pool); err != nil {
-		return err
-	}
 	if err := migrate(ctx, db.pool, goose.DialectSQLite3, "sqlite", log); err != nil {
 		return err
 	}
@@ -89,26 +89,6 @@ func (db *sqliteDB) start(ctx context.Context, log *slog.Logger) error {
 			return err
 		}
 		db.idle <- reader
-	}
-	return nil
-}
-
-// checkSQLiteVersion refuses versions before 3.51.3, which can corrupt a WAL file when one connection writes while
-// another one checkpoints.
-func checkSQLiteVersion(ctx context.Context, db *sql.DB) error {
-	var version string
-	if err := db.QueryRowContext(ctx, "SELECT sqlite_version()").Scan(&version); err != nil {
-		return err
-	}
-	var number int
-	for part := range strings.SplitSeq(version+".0.0", ".") {
-		n, _ := strconv.Atoi(part)
-		if number = number*1000 + n; number >= 1e6 {
-			break
-		}
-	}
-	if number < 3_051_003 {
-		return fmt.Errorf("SQLite %s can corrupt its file; at least 3.51.3 is needed: build with a newer modernc.org/sqlite", version)
 	}
 	return nil
 }
