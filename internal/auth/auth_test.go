@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,12 +16,31 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"grapnel/internal/awsapi"
+	"grapnel/internal/deploy"
 	"grapnel/internal/seal"
 	"grapnel/internal/sigv4"
+	"grapnel/internal/sqlstore"
 	"grapnel/internal/store"
 )
 
 const account = "123456789012"
+
+func newStore(t *testing.T) *sqlstore.Store {
+	t.Helper()
+	s, err := sqlstore.Open(t.Context(), filepath.Join(t.TempDir(), "grapnel.db"), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func ok(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
 
 func newAuth(t *testing.T, s Store) *Auth {
 	t.Helper()
@@ -45,6 +65,13 @@ func newUser(t *testing.T, a *Auth, path, name string) (store.User, store.Access
 	return u, key, secret
 }
 
+func countKeys(t *testing.T, s Store, user string) int {
+	t.Helper()
+	keys, err := s.AccessKeys(t.Context(), user)
+	ok(t, err)
+	return len(keys)
+}
+
 func mustLookup(t *testing.T, a *Auth, id string) (Identity, string) {
 	t.Helper()
 	who, secret, err := a.Lookup(t.Context(), id)
@@ -64,8 +91,8 @@ func wantUnknown(t *testing.T, a *Auth, id string) {
 
 func TestRootKey(t *testing.T) {
 	t.Parallel()
-	m := newMemory()
-	a := newAuth(t, m)
+	s := newStore(t)
+	a := newAuth(t, s)
 	ensure := func(id, secret string) sigv4.Credentials {
 		t.Helper()
 		c, err := a.EnsureRoot(t.Context(), id, secret)
@@ -76,8 +103,8 @@ func TestRootKey(t *testing.T) {
 		if want := (Identity{Kind: Root, ARN: "arn:aws:iam::123456789012:root", ID: account}); who != want || got != c.SecretAccessKey {
 			t.Errorf("got %+v with secret %q, want %+v with %q", who, got, want, c.SecretAccessKey)
 		}
-		if len(m.keys) != 1 {
-			t.Errorf("there are %d root keys, want one", len(m.keys))
+		if n := countKeys(t, s, ""); n != 1 {
+			t.Errorf("there are %d root keys, want one", n)
 		}
 		return c
 	}
@@ -99,7 +126,7 @@ func TestRootKey(t *testing.T) {
 
 func TestRootKeyRefused(t *testing.T) {
 	t.Parallel()
-	a := newAuth(t, newMemory())
+	a := newAuth(t, newStore(t))
 	_, users, _ := newUser(t, a, "/", "ann")
 	const secret = "0123456789abcdef"
 	for _, tt := range []struct{ id, secret, want string }{
@@ -122,12 +149,12 @@ func TestRootKeyRefused(t *testing.T) {
 // TestLostKeyFile: the operator can choose a new root key when the file that seals secrets is gone.
 func TestLostKeyFile(t *testing.T) {
 	t.Parallel()
-	m := newMemory()
-	before, err := newAuth(t, m).EnsureRoot(t.Context(), "", "")
+	s := newStore(t)
+	before, err := newAuth(t, s).EnsureRoot(t.Context(), "", "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := newAuth(t, m) // another key file
+	a := newAuth(t, s) // another key file
 	if _, err := a.EnsureRoot(t.Context(), "", ""); err == nil || !strings.Contains(err.Error(), "restore the key file") {
 		t.Errorf("got error %v, want one that says what to restore", err)
 	}
@@ -141,7 +168,7 @@ func TestLostKeyFile(t *testing.T) {
 
 func TestLookupUser(t *testing.T) {
 	t.Parallel()
-	a := newAuth(t, newMemory())
+	a := newAuth(t, newStore(t))
 	u, key, secret := newUser(t, a, "/ops/", "ann")
 	who, got := mustLookup(t, a, key.ID)
 	want := Identity{Kind: User, ARN: "arn:aws:iam::123456789012:user/ops/ann", ID: u.ID, User: "ann"}
@@ -157,8 +184,8 @@ func TestLookupUser(t *testing.T) {
 
 func TestKeyLimit(t *testing.T) {
 	t.Parallel()
-	m := newMemory()
-	a := newAuth(t, m)
+	s := newStore(t)
+	a := newAuth(t, s)
 	if _, err := a.CreateUser(t.Context(), "/", "ann"); err != nil {
 		t.Fatal(err)
 	}
@@ -177,19 +204,20 @@ func TestKeyLimit(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if len(m.keys) != MaxKeys {
-		t.Errorf("got %d keys, want %d", len(m.keys), MaxKeys)
+	if n := countKeys(t, s, "ann"); n != MaxKeys {
+		t.Errorf("got %d keys, want %d", n, MaxKeys)
 	}
 }
 
 // TestMovedRow: somebody who can write to the database cannot make their own key the root's.
 func TestMovedRow(t *testing.T) {
 	t.Parallel()
-	m := newMemory()
-	a := newAuth(t, m)
+	s := newStore(t)
+	a := newAuth(t, s)
 	_, key, _ := newUser(t, a, "/", "ann")
+	ok(t, s.DeleteAccessKey(t.Context(), "ann", key.ID))
 	key.User = ""
-	m.keys[key.ID] = key
+	ok(t, s.CreateAccessKey(t.Context(), key))
 	if who, _, err := a.Lookup(t.Context(), key.ID); err == nil {
 		t.Errorf("got %+v, want an error", who)
 	}
@@ -197,8 +225,8 @@ func TestMovedRow(t *testing.T) {
 
 func TestRevokedAtOnce(t *testing.T) {
 	t.Parallel()
-	m := newMemory()
-	a := newAuth(t, m)
+	s := newStore(t)
+	a := newAuth(t, s)
 	_, key, _ := newUser(t, a, "/", "ann")
 	mustLookup(t, a, key.ID)
 	if err := a.SetAccessKeyActive(t.Context(), "ann", key.ID, false); err != nil {
@@ -215,17 +243,18 @@ func TestRevokedAtOnce(t *testing.T) {
 	wantUnknown(t, a, key.ID)
 }
 
-// pausing lets a test do something between the read of a key and what follows it.
-type pausing struct {
-	*memory
+// watched counts the reads of keys, and lets a test do something between a read and what follows it.
+type watched struct {
+	*sqlstore.Store
+	reads     int
 	afterRead func()
 }
 
-func (p *pausing) AccessKey(ctx context.Context, id string) (store.AccessKey, error) {
-	row, err := p.memory.AccessKey(ctx, id)
-	if f := p.afterRead; f != nil {
-		p.afterRead = nil
-		f()
+func (w *watched) AccessKey(ctx context.Context, id string) (store.AccessKey, error) {
+	w.reads++
+	row, err := w.Store.AccessKey(ctx, id)
+	if w.afterRead != nil {
+		w.afterRead()
 	}
 	return row, err
 }
@@ -233,13 +262,12 @@ func (p *pausing) AccessKey(ctx context.Context, id string) (store.AccessKey, er
 // TestRevokedWhileRead: a key that is deleted while it is being read must not be remembered.
 func TestRevokedWhileRead(t *testing.T) {
 	t.Parallel()
-	p := &pausing{memory: newMemory()}
-	a := newAuth(t, p)
+	s := &watched{Store: newStore(t)}
+	a := newAuth(t, s)
 	_, key, _ := newUser(t, a, "/", "ann")
-	p.afterRead = func() {
-		if err := a.DeleteAccessKey(t.Context(), "ann", key.ID); err != nil {
-			t.Error(err)
-		}
+	s.afterRead = func() {
+		s.afterRead = nil
+		ok(t, a.SetAccessKeyActive(t.Context(), "ann", key.ID, false))
 	}
 	mustLookup(t, a, key.ID) // it was good when it was read
 	wantUnknown(t, a, key.ID)
@@ -249,16 +277,16 @@ func TestRevokedWhileRead(t *testing.T) {
 func TestCacheAges(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemory()
-		a := newAuth(t, m)
+		s := &watched{Store: newStore(t)}
+		a := newAuth(t, s)
 		_, key, _ := newUser(t, a, "/", "ann")
 		for range 3 {
 			mustLookup(t, a, key.ID)
 		}
-		if m.reads != 1 {
-			t.Errorf("the key was read %d times, want once", m.reads)
+		if s.reads != 1 {
+			t.Errorf("the key was read %d times, want once", s.reads)
 		}
-		delete(m.keys, key.ID)
+		ok(t, s.DeleteAccessKey(t.Context(), "ann", key.ID))
 		time.Sleep(cacheLife)
 		wantUnknown(t, a, key.ID)
 	})
@@ -277,44 +305,72 @@ func TestCacheIsBounded(t *testing.T) {
 
 func TestHosts(t *testing.T) {
 	t.Parallel()
-	m := newMemory()
-	a := newAuth(t, m)
+	s := newStore(t)
+	a := newAuth(t, s)
 	_, key, _ := newUser(t, a, "/AWS/CodeDeploy/", "web-1")
 	_, longer, _ := newUser(t, a, "/AWS/CodeDeploy/", "web-10")
 	arn := "arn:aws:iam::123456789012:user/AWS/CodeDeploy/web-1"
+	name := "the-host"
 
 	if who, _ := mustLookup(t, a, key.ID); who.Kind != User {
 		t.Errorf("before registration: got %+v", who)
 	}
-	if err := m.RegisterHost(t.Context(), hostRow("the-host", arn)); err != nil {
-		t.Fatal(err)
-	}
-	if who, _ := mustLookup(t, a, key.ID); who.Kind != Host || who.Host != "the-host" || who.User != "web-1" || who.ARN != arn {
+	info := awsapi.InstanceInfo{InstanceName: &name, IamUserArn: &arn, RegisterTime: awsapi.At(time.Now())}
+	ok(t, s.RegisterHost(t.Context(), store.Host{Info: info}))
+	if who, _ := mustLookup(t, a, key.ID); who.Kind != Host || who.Host != name || who.User != "web-1" || who.ARN != arn {
 		t.Errorf("registered: got %+v", who)
 	}
 	if who, _ := mustLookup(t, a, longer.ID); who.Kind != User {
 		t.Errorf("a name that begins the same: got %+v", who)
 	}
-	if err := m.DeregisterHost(t.Context(), "the-host", time.Now()); err != nil {
-		t.Fatal(err)
-	}
+	ok(t, s.DeregisterHost(t.Context(), name, time.Now()))
 	if who, _ := mustLookup(t, a, key.ID); who.Kind != User {
 		t.Errorf("deregistered: got %+v", who)
 	}
 }
 
-func deploymentOf(bucket, key string) store.Deployment {
-	return store.Deployment{Info: awsapi.DeploymentInfo{Revision: &awsapi.RevisionLocation{
-		RevisionType: "S3", S3Location: &awsapi.S3Location{Bucket: &bucket, Key: &key},
-	}}}
+// issue stores a deployment of an application of its own, with one Work for the host.
+func issue(t *testing.T, s *sqlstore.Store, id, host string, revision awsapi.RevisionLocation) deploy.Work {
+	t.Helper()
+	name, now := "of-"+id, time.Now()
+	ok(t, s.CreateApplication(t.Context(), store.Application{Info: awsapi.ApplicationInfo{
+		ApplicationId: &name, ApplicationName: &name, CreateTime: awsapi.At(now),
+	}}))
+	ok(t, s.CreateGroup(t.Context(), store.Group{Info: awsapi.DeploymentGroupInfo{
+		ApplicationName: &name, DeploymentGroupName: &name, DeploymentGroupId: &name,
+	}}))
+	ok(t, s.CreateDeployment(t.Context(), store.Deployment{
+		Info:    awsapi.DeploymentInfo{DeploymentId: &id, Revision: &revision, CreateTime: awsapi.At(now)},
+		GroupID: name, RevisionKey: store.RevisionKey(revision), Status: deploy.Created,
+		Plan: deploy.Plan{Phases: []deploy.Phase{{Targets: []string{host}, Steps: []deploy.Step{{Event: "Install"}}}}},
+	}))
+	state, err := s.Load(t.Context(), id)
+	ok(t, err)
+	w := deploy.Work{
+		ID: deploy.WorkID(id, 0, 0, host), Target: host, Event: "Install", Status: deploy.WorkPending, IssuedAt: now, Due: now.Add(time.Hour),
+	}
+	ok(t, s.Commit(t.Context(), store.Round{
+		State: state, At: now, Decision: deploy.Decision{Status: deploy.InProgress, Issue: []deploy.Work{w}},
+	}))
+	return w
+}
+
+func bundle(bucket, key string) awsapi.RevisionLocation {
+	return awsapi.RevisionLocation{
+		RevisionType: awsapi.RevisionLocationTypeS3, S3Location: &awsapi.S3Location{Bucket: &bucket, Key: &key, BundleType: "zip"},
+	}
 }
 
 func TestAllow(t *testing.T) {
 	t.Parallel()
-	m := newMemory()
-	a := newAuth(t, m)
-	m.open["web-1"] = []store.Deployment{deploymentOf("bundles", "app/1.zip"), {}, deploymentOf("bundles", "app/2.zip")}
-	m.open["web-2"] = []store.Deployment{deploymentOf("bundles", "app/3.zip")}
+	s := newStore(t)
+	a := newAuth(t, s)
+	ended := issue(t, s, "d-0", "web-1", bundle("bundles", "app/0.zip"))
+	ok(t, s.Complete(t.Context(), ended.ID, deploy.WorkSucceeded, deploy.Diagnostics{}, time.Now()))
+	issue(t, s, "d-1", "web-1", bundle("bundles", "app/1.zip"))
+	issue(t, s, "d-2", "web-1", awsapi.RevisionLocation{RevisionType: awsapi.RevisionLocationTypeGitHub})
+	issue(t, s, "d-3", "web-1", bundle("bundles", "app/2.zip"))
+	issue(t, s, "d-4", "web-2", bundle("bundles", "app/3.zip"))
 
 	root := Identity{Kind: Root, ARN: "arn:aws:iam::123456789012:root"}
 	user := Identity{Kind: User, ARN: "arn:aws:iam::123456789012:user/ann", User: "ann"}
@@ -338,6 +394,7 @@ func TestAllow(t *testing.T) {
 		{host, ActionGetObject, ObjectARN("bundles", "app/1.zip"), true},
 		{host, ActionGetObject, ObjectARN("bundles", "app/2.zip"), true},
 		{host, ActionGetObject, ObjectARN("bundles", "app/3.zip"), false},
+		{host, ActionGetObject, ObjectARN("bundles", "app/0.zip"), false},
 		{host, ActionGetObject, ObjectARN("bundles", "app/1.zip2"), false},
 		{host, ActionGetObject, ObjectARN("bundles", ""), false},
 		{host, ActionGetObject, "*", false},
