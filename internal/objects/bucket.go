@@ -1,0 +1,170 @@
+package objects
+
+import (
+	"encoding/xml"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+
+	"grapnel/internal/blob"
+)
+
+type listBucketsResult struct {
+	XMLName           xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ ListAllMyBucketsResult"`
+	Owner             owner
+	Buckets           []bucketElement `xml:"Buckets>Bucket"`
+	Prefix            string          `xml:",omitempty"`
+	ContinuationToken string          `xml:",omitempty"`
+}
+
+// owner is the same for all: there is one account.
+type owner struct{ ID, DisplayName string }
+
+type bucketElement struct {
+	Name         string
+	CreationDate string
+	BucketRegion string
+}
+
+func (c *call) listBuckets() error {
+	limit, err := c.number("max-buckets", 10_000)
+	if err != nil {
+		return err
+	}
+	after, err := decodeToken(c.query.Get("continuation-token"))
+	if err != nil {
+		return err
+	}
+	buckets, err := c.store.ListBuckets(c.r.Context())
+	if err != nil {
+		return err
+	}
+	if region := c.query.Get("bucket-region"); region != "" && region != c.Region {
+		buckets = nil
+	}
+	result := listBucketsResult{Owner: owner{"grapnel", "grapnel"}, Prefix: c.query.Get("prefix")}
+	for _, b := range buckets {
+		if b.Name <= after || !strings.HasPrefix(b.Name, result.Prefix) {
+			continue
+		}
+		if n := len(result.Buckets); n > 0 && n >= limit {
+			result.ContinuationToken = encodeToken(result.Buckets[n-1].Name)
+			break
+		}
+		result.Buckets = append(result.Buckets, bucketElement{b.Name, b.Created.Format(timeFormat), c.Region})
+	}
+	return c.reply(result)
+}
+
+// createBucket reads the body, which may name a location, only to see that it is well-formed: all buckets are where the
+// server is, whatever region clients are set to.
+func (c *call) createBucket() error {
+	var configuration struct {
+		XMLName            xml.Name `xml:"CreateBucketConfiguration"`
+		LocationConstraint string
+	}
+	body, err := newPayload(c.r, maxXML)
+	if err != nil {
+		return err
+	}
+	if err := readXML(body, &configuration); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if err := c.store.CreateBucket(c.r.Context(), c.bucket); err != nil {
+		return err
+	}
+	c.w.Header().Set("Location", "/"+c.bucket)
+	return c.done(http.StatusOK)
+}
+
+func (c *call) deleteBucket() error {
+	if err := c.store.DeleteBucket(c.r.Context(), c.bucket); err != nil {
+		return err
+	}
+	return c.done(http.StatusNoContent)
+}
+
+func (c *call) headBucket() error {
+	if _, err := c.store.StatBucket(c.r.Context(), c.bucket); err != nil {
+		return err
+	}
+	c.w.Header().Set("X-Amz-Bucket-Region", c.Region)
+	return c.done(http.StatusOK)
+}
+
+func (c *call) getBucketLocation() error {
+	if _, err := c.store.StatBucket(c.r.Context(), c.bucket); err != nil {
+		return err
+	}
+	location := struct {
+		XMLName xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ LocationConstraint"`
+		Region  string   `xml:",chardata"`
+	}{Region: c.Region}
+	if c.Region == "us-east-1" {
+		location.Region = "" // S3's first region had no name
+	}
+	return c.reply(location)
+}
+
+// deleteObjects deletes up to 1000 objects. Each is authorized by itself, and fails by itself.
+func (c *call) deleteObjects() error {
+	var request struct {
+		XMLName xml.Name `xml:"Delete"`
+		Quiet   bool
+		Objects []struct {
+			Key, ETag string
+			VersionID string `xml:"VersionId"`
+		} `xml:"Object"`
+	}
+	body, err := newPayload(c.r, maxXML)
+	if err != nil {
+		return err
+	}
+	if err := readXML(body, &request); errors.Is(err, io.EOF) {
+		return errMalformed
+	} else if err != nil {
+		return err
+	}
+	if n := len(request.Objects); n == 0 || n > maxPage {
+		return errMalformed
+	}
+	type deleted struct{ Key string }
+	type failed struct{ Key, Code, Message string }
+	var result struct {
+		XMLName xml.Name  `xml:"http://s3.amazonaws.com/doc/2006-03-01/ DeleteResult"`
+		Deleted []deleted `xml:"Deleted"`
+		Errors  []failed  `xml:"Error"`
+	}
+	for _, o := range request.Objects {
+		var err error
+		switch {
+		case o.VersionID != "" && o.VersionID != "null":
+			err = errNoVersion
+		case o.ETag != "":
+			err = notImplemented("conditional deletes")
+		default:
+			err = c.deleteKey(o.Key)
+		}
+		if errors.Is(err, blob.ErrNoBucket) {
+			return err
+		}
+		if err != nil {
+			e := translate(err)
+			result.Errors = append(result.Errors, failed{o.Key, e.code, e.message})
+		} else if !request.Quiet {
+			result.Deleted = append(result.Deleted, deleted{o.Key})
+		}
+	}
+	return c.reply(result)
+}
+
+func (c *call) deleteKey(key string) error {
+	if len(key) > blob.MaxKey {
+		return errKeyTooLong
+	}
+	if err := c.Authorize(c.r.Context(), "s3:DeleteObject", c.bucket, key); err != nil {
+		return err
+	}
+	return c.store.Delete(c.r.Context(), c.bucket, key)
+}
