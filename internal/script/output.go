@@ -15,30 +15,28 @@ const drainTime = 250 * time.Millisecond
 
 // output is one stream of a running script.
 type output struct {
-	name string
-	pipe *os.File      // our end
-	done chan struct{} // closed when the stream is at its end, or no longer read
+	name  string
+	pipe  *os.File      // our end
+	done  chan struct{} // closed when the stream is at its end, or no longer read
+	ended bool          // at its end; valid once done is closed
 }
 
 // readLines hands the stream's lines to line until it ends. The lock keeps the two streams' calls apart.
 func (o *output) readLines(line func(stream string, line []byte), lock *sync.Mutex) {
 	defer close(o.done)
-	if line == nil {
-		io.Copy(io.Discard, o.pipe)
-		return
-	}
 	reader := bufio.NewReaderSize(o.pipe, MaxLine)
 	for {
 		piece, err := reader.ReadSlice('\n')
 		if err == nil {
 			piece = piece[:len(piece)-1]
 		}
-		if err == nil || len(piece) > 0 {
+		if line != nil && (err == nil || len(piece) > 0) {
 			lock.Lock()
 			line(o.name, piece)
 			lock.Unlock()
 		}
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			o.ended = err == io.EOF
 			return
 		}
 	}

@@ -59,7 +59,34 @@ func self(t *testing.T, name string) Command {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Command{Path: path, Env: []string{childCase + "=" + name}, Timeout: 30 * time.Second, Grace: 300 * time.Millisecond}
+	env := []string{childCase + "=" + name}
+	if testing.CoverMode() != "" {
+		env = append(env, "GOCOVERDIR="+t.TempDir()) // without it the child complains on stderr
+	}
+	return Command{Path: path, Env: env, Timeout: time.Minute, Grace: 300 * time.Millisecond}
+}
+
+// runPastDeadline runs the command and ends its context for the given cause when it has written a line, and with afterExit not
+// before the script has exited. A real timeout would have to be guessed for the slowest machine.
+func runPastDeadline(t *testing.T, c Command, cause error, afterExit bool) (Result, *recorder) {
+	t.Helper()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	r := record(t, &c)
+	p, err := start(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Started(p.cmd.Process.Pid)
+	p.follow(c.Line)
+	go func() {
+		<-r.wrote
+		if afterExit {
+			<-p.exited
+		}
+		cancel(cause)
+	}()
+	return p.wait(ctx), r
 }
 
 // shell writes an executable script with the given text.
@@ -120,7 +147,10 @@ func TestEnvironmentIsExactlyWhatIsGiven(t *testing.T) {
 	c := self(t, "environment")
 	c.Env = append(c.Env, "A=1", "B=with blank")
 	_, got := runRecorded(t, t.Context(), c)
-	want := []string{"stdout: " + childCase + "=environment", "stdout: A=1", "stdout: B=with blank", "stdout: PATH=" + defaultPath}
+	var want []string
+	for _, setting := range append(c.Env, "PATH="+defaultPath) {
+		want = append(want, "stdout: "+setting)
+	}
 	if diff := cmp.Diff(want, got.lines); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -156,9 +186,9 @@ func TestOwnProcessGroup(t *testing.T) {
 func TestMistake4TimeoutEndsChildrenThatHoldThePipe(t *testing.T) {
 	t.Parallel()
 	c := shell(t, "slow.sh", "#!/bin/sh\necho begin\nsleep 60\necho end\n")
-	c.Timeout = 300 * time.Millisecond
+	c.Timeout = time.Second
 	r, got := runRecorded(t, t.Context(), c)
-	if r.Outcome != TimedOut || r.Duration > 20*time.Second {
+	if r.Outcome != TimedOut || r.Duration > 30*time.Second {
 		t.Errorf("result = %+v, want TimedOut long before the sleep ends", r)
 	}
 	if diff := cmp.Diff([]string{"stdout: begin"}, got.lines); diff != "" {
@@ -172,9 +202,10 @@ func TestMistake4TimeoutEndsChildrenThatHoldThePipe(t *testing.T) {
 func TestTimeoutLetsTheScriptCleanUp(t *testing.T) {
 	t.Parallel()
 	c := self(t, "end-on-term")
-	c.Timeout, c.Grace = 2*time.Second, 20*time.Second
-	r, got := runRecorded(t, t.Context(), c)
-	if r.Outcome != TimedOut || r.ExitCode != 7 || r.Duration > 15*time.Second {
+	c.Grace = time.Minute
+	begin := time.Now()
+	r, got := runPastDeadline(t, c, errDeadline, false)
+	if r.Outcome != TimedOut || r.ExitCode != 7 || time.Since(begin) > 30*time.Second {
 		t.Errorf("result = %+v, want TimedOut with exit code 7 before the grace is over", r)
 	}
 	if diff := cmp.Diff([]string{"stdout: ready", "stdout: cleaned up"}, got.lines); diff != "" {
@@ -185,11 +216,9 @@ func TestTimeoutLetsTheScriptCleanUp(t *testing.T) {
 func TestTimeoutKillsWhatIgnoresTerm(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"ignore-term", "child-ignores-term"} {
-		c := self(t, name)
-		c.Timeout = time.Second
-		r, got := runRecorded(t, t.Context(), c)
-		if r.Outcome != TimedOut || r.Duration > 20*time.Second {
-			t.Errorf("%s: result = %+v", name, r)
+		r, got := runPastDeadline(t, self(t, name), errDeadline, false)
+		if r.Outcome != TimedOut || r.Signal == "" {
+			t.Errorf("%s: result = %+v, want TimedOut with a signal", name, r)
 		}
 		if groupRuns(got.pgid) {
 			t.Errorf("%s: the group still runs", name)
@@ -200,9 +229,7 @@ func TestTimeoutKillsWhatIgnoresTerm(t *testing.T) {
 func TestOutputsOpenNamesTheHolder(t *testing.T) {
 	t.Parallel()
 	for _, stream := range []string{Stdout, Stderr} {
-		c := self(t, "leak-"+stream)
-		c.Timeout = 2 * time.Second
-		r, got := runRecorded(t, t.Context(), c)
+		r, got := runPastDeadline(t, self(t, "leak-"+stream), errDeadline, true)
 		if r.Outcome != OutputsOpen || r.Stream != stream || r.ExitCode != 0 {
 			t.Errorf("%s: result = %+v", stream, r)
 		}
@@ -233,15 +260,8 @@ func TestRedirectedDaemonDoesNotDelay(t *testing.T) {
 func TestContextEndsTheScript(t *testing.T) {
 	t.Parallel()
 	reason := errors.New("the agent stops")
-	for _, name := range []string{"sleep", "leak-stdout"} { // while it runs, and while its outputs are drained
-		ctx, cancel := context.WithCancelCause(t.Context())
-		c := self(t, name)
-		got := record(t, &c)
-		go func() {
-			<-got.wrote
-			cancel(reason)
-		}()
-		r := Run(ctx, c)
+	for name, afterExit := range map[string]bool{"sleep": false, "leak-stdout": true} {
+		r, got := runPastDeadline(t, self(t, name), reason, afterExit)
 		if r.Outcome != Failed || !errors.Is(r.Err, reason) {
 			t.Errorf("%s: result = %+v, want Failed with the cause", name, r)
 		}
@@ -260,7 +280,7 @@ func TestContextEndsTheScript(t *testing.T) {
 // The caller's own deadline is not the script's timeout.
 func TestCallersDeadlineIsNoTimeout(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	r, _ := runRecorded(t, ctx, self(t, "sleep"))
 	if r.Outcome != Failed || !errors.Is(r.Err, context.DeadlineExceeded) {

@@ -35,23 +35,28 @@ func run(ctx context.Context, c Command) Result {
 	}
 	p.follow(c.Line)
 
-	select {
-	case <-p.exited:
-	case <-ctx.Done():
-		return p.interrupted(ctx)
-	}
-	for _, o := range []*output{p.stdout, p.stderr} {
-		select {
-		case <-o.done:
-		case <-ctx.Done():
-			if errors.Is(context.Cause(ctx), errDeadline) {
-				return p.leftOpen(o)
-			}
-			return p.interrupted(ctx)
+	return p.wait(ctx)
+}
+
+// wait follows the script to its end.
+func (p *process) wait(ctx context.Context) Result {
+	for _, done := range []<-chan struct{}{p.exited, p.stdout.done, p.stderr.done} {
+		if !waitFor(ctx, done) {
+			return p.overdue(ctx)
 		}
 	}
 	p.stopReading(0)
 	return p.result()
+}
+
+// waitFor waits until done is closed and reports true, or until ctx ends. What is done at the same moment counts as done.
+func waitFor(ctx context.Context, done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+		return closed(done)
+	}
 }
 
 // start starts the script, with our ends of its pipes ready to be read.
@@ -94,8 +99,26 @@ func (p *process) follow(line func(string, []byte)) {
 	}()
 }
 
-// interrupted ends the group because the deadline has passed or the caller's context has ended.
-func (p *process) interrupted(ctx context.Context) Result {
+// overdue deals with what is left when the deadline has passed or the caller's context has ended. A script that has exited
+// while a child of it holds its output is left alone at the deadline: the child may be the application that the script was
+// there to start (agent.md 9.4).
+func (p *process) overdue(ctx context.Context) Result {
+	cause := context.Cause(ctx)
+	timedOut := errors.Is(cause, errDeadline)
+	if timedOut && closed(p.exited) {
+		return p.leftOpen()
+	}
+	p.end()
+	r := p.result()
+	r.Outcome = TimedOut
+	if !timedOut {
+		r.Outcome, r.Err = Failed, cause
+	}
+	return r
+}
+
+// end ends the group and reads what it has left in its pipes.
+func (p *process) end() {
 	endGroup(p.cmd.Process.Pid, p.grace)
 	select {
 	case <-p.exited:
@@ -104,20 +127,19 @@ func (p *process) interrupted(ctx context.Context) Result {
 		// Waiting for it would hang the agent as well; the goroutine that waits ends when the process does.
 	}
 	p.stopReading(drainTime)
-	r := p.result()
-	r.Outcome = TimedOut
-	if cause := context.Cause(ctx); !errors.Is(cause, errDeadline) {
-		r.Outcome, r.Err = Failed, cause
-	}
-	return r
 }
 
-// leftOpen reports a stream that a child of the exited script still holds at the deadline. Nothing is ended: the child may
-// be the application that the script was there to start (agent.md 9.4).
-func (p *process) leftOpen(o *output) Result {
+// leftOpen reports the first stream that is still held open. It may be that none is and only our reading was behind.
+func (p *process) leftOpen() Result {
+	open := map[*output][]string{p.stdout: holders(p.stdout.pipe), p.stderr: holders(p.stderr.pipe)}
+	p.stopReading(drainTime)
 	r := p.result()
-	r.Outcome, r.Stream, r.Holders = OutputsOpen, o.name, holders(o.pipe)
-	p.stopReading(0)
+	for _, o := range []*output{p.stdout, p.stderr} {
+		if !o.ended {
+			r.Outcome, r.Stream, r.Holders = OutputsOpen, o.name, open[o]
+			break
+		}
+	}
 	return r
 }
 
@@ -128,9 +150,7 @@ func (p *process) stopReading(wait time.Duration) {
 
 // result tells how the script itself ended. A script that cannot be ended has no state yet.
 func (p *process) result() Result {
-	select {
-	case <-p.exited:
-	default:
+	if !closed(p.exited) {
 		return Result{Outcome: Failed, ExitCode: -1}
 	}
 	r := Result{ExitCode: p.cmd.ProcessState.ExitCode()}
@@ -141,6 +161,16 @@ func (p *process) result() Result {
 		r.Outcome = Failed
 	}
 	return r
+}
+
+// closed reports whether a channel that only gets closed is.
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 // endGroup sends TERM to a process group, and KILL if any of it is left after grace. It returns true once the group is gone,
