@@ -8,9 +8,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -194,18 +196,34 @@ func (i chownInstruction) run(*cleanupFile) error {
 func (i chownInstruction) ids() (uid, gid int, err error) {
 	uid, gid = -1, -1
 	if i.Owner != nil {
-		u, err := user.Lookup(*i.Owner)
-		if err != nil {
+		if uid, err = accountID("passwd", *i.Owner); err != nil {
 			return 0, 0, fmt.Errorf("owner of %s: there is no user %q on this host", i.File, *i.Owner)
 		}
-		uid, _ = strconv.Atoi(u.Uid) // decimal on every Unix
 	}
 	if i.Group != nil {
-		g, err := user.LookupGroup(*i.Group)
-		if err != nil {
+		if gid, err = accountID("group", *i.Group); err != nil {
 			return 0, 0, fmt.Errorf("group of %s: there is no group %q on this host", i.File, *i.Group)
 		}
-		gid, _ = strconv.Atoi(g.Gid)
 	}
 	return uid, gid, nil
+}
+
+// accountID returns the number of a user ("passwd") or group ("group"). What is not in the local files is asked for
+// through getent: a static binary does not see the users of LDAP or SSSD by itself.
+func accountID(database, name string) (int, error) {
+	if u, err := user.Lookup(name); err == nil && database == "passwd" {
+		return strconv.Atoi(u.Uid)
+	}
+	if g, err := user.LookupGroup(name); err == nil && database == "group" {
+		return strconv.Atoi(g.Gid)
+	}
+	line, err := exec.Command("getent", database, "--", name).Output()
+	if err != nil {
+		return 0, err
+	}
+	fields := strings.Split(string(line), ":") // name:password:number:...
+	if len(fields) < 3 || fields[0] != name {
+		return 0, fmt.Errorf("getent %s: unexpected answer %q", database, line)
+	}
+	return strconv.Atoi(fields[2])
 }

@@ -1,0 +1,271 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"grapnel/internal/awsapi"
+)
+
+// startVariable makes the test binary an agent that can be killed: it names the configuration file.
+const startVariable = "CODEDEPLOY_AGENT_TEST_CONFIG"
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(startVariable); path != "" {
+		os.Exit(startAgent(path))
+	}
+	os.Exit(m.Run())
+}
+
+func startAgent(path string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	cfg, warnings, err := LoadConfig(path)
+	if err == nil {
+		err = Start(ctx, cfg, warnings, os.Stderr)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// writeConfig writes the host's configuration as a stock file has it.
+func (h *host) writeConfig() string {
+	path := h.path("codedeployagent.yml")
+	writeFile(h.t, path, fmt.Sprintf(":root_dir: %s\n:log_dir: %s\n:pid_dir: %s\n:on_premises_config_file: %s\n:wait_between_runs: 0\n"+
+		":verbose: true\ndeploy_control_endpoint: %s\ns3_endpoint_override: %s\n",
+		h.cfg.RootDir, h.cfg.LogDir, h.cfg.PIDDir, h.cfg.OnPremisesConfigFile, h.url, h.url))
+	return path
+}
+
+// startProcess runs the agent as a process of its own.
+func (h *host) startProcess() *exec.Cmd {
+	h.t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), startVariable+"="+h.writeConfig())
+	cmd.Stderr = h.log
+	if err := cmd.Start(); err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() {
+		cmd.Process.Kill() //nolint:errcheck // usually it has ended
+		cmd.Wait()         //nolint:errcheck // as above
+		if h.t.Failed() {
+			log, _ := os.ReadFile(filepath.Join(h.cfg.LogDir, "codedeploy-agent.log"))
+			h.t.Logf("agent's output and log:\n%s%s", h.log, log)
+		}
+	})
+	return cmd
+}
+
+// longHook is a revision whose AfterInstall says "started" in the trace, and "ended" when nobody ends it before.
+func longHook(log string, seconds int) files {
+	return oneHook(fmt.Sprintf("#!/bin/sh\necho $$ > %[1]s.pid\necho started >> %[1]s\nsleep %[2]d\necho ended >> %[1]s\n", log, seconds), "location: hook.sh")
+}
+
+// waitFor waits until a script has written to a file.
+func waitFor(t *testing.T, path string) {
+	t.Helper()
+	if !waitUntil(20*time.Second, func() bool { return exists(path) }) {
+		t.Fatalf("%s did not appear", path)
+	}
+}
+
+// Killed in the middle of a hook, the agent ends the orphan at the next start, reports code 7, and does not run the hook
+// again, even though the service hands the command over once more.
+func TestKilledInAHook(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, newFake(t))
+	log := h.path("trace")
+	doc := h.put("d-KILL", longHook(log, 600).zip(t))
+	agent := h.startProcess()
+	if end := h.run("DownloadBundle", doc); end.ErrorCode != 0 {
+		t.Fatal(end.Message)
+	}
+	id := h.send("AfterInstall", doc)
+	waitFor(t, log)
+	if err := agent.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	agent.Wait() //nolint:errcheck // killed
+	pid, err := strconv.Atoi(strings.TrimSpace(readFile(t, log+".pid")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if syscall.Kill(pid, 0) != nil {
+		t.Fatal("the script did not outlive its agent, so there is nothing to end")
+	}
+	h.queue = append(h.queue, h.commandOf(id)) // as a service does that is in doubt
+
+	again := h.startProcess()
+	_, end := h.end(id)
+	if end.ErrorCode != awsapi.CodeFailedAfterRestart || end.Status != awsapi.CommandStatusFailed {
+		t.Errorf("end = %+v, want Failed with code 7", end)
+	}
+	wantContains(t, "message", end.Message, "Failed: ", "restarted", "its script was still running and was ended")
+	if groupAlive(pid) {
+		t.Error("the orphan was alive when the service was told")
+	}
+	if got := readFile(t, log); got != "started\n" {
+		t.Errorf("trace = %q, want the hook to have run once and not to its end", got)
+	}
+	h.mustDeploy(h.put("d-NEXT", files{"appspec.yml": "version: 0.0\nos: linux\n"}.zip(t)))
+	if err := again.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Wait(); err != nil {
+		t.Errorf("the second agent ended with %v", err)
+	}
+	if left := tree(t, h.path("root/ongoing-deployment")); len(left) != 1 {
+		t.Errorf("records left: %v", left)
+	}
+}
+
+// commandOf returns the command as it was handed over, to hand it over once more.
+func (f *fake) commandOf(id string) *awsapi.HostCommand {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var serial int
+	fmt.Sscanf(id, "command-%d", &serial) //nolint:errcheck // send made it
+	for execution := range f.specs {
+		parts := strings.Split(execution, "/")
+		if parts[3] == strconv.Itoa(serial) {
+			return &awsapi.HostCommand{
+				HostIdentifier: new(testHost), HostCommandIdentifier: &id, DeploymentExecutionId: &execution, CommandName: &parts[2],
+			}
+		}
+	}
+	return nil
+}
+
+// Mistake 12 of users.md: only the newest of several interrupted commands is reported.
+func TestEveryInterruptedCommandIsReported(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, newFake(t))
+	dir := h.path("root/ongoing-deployment")
+	for i, id := range []string{"c-1", "c-2", "c-3"} {
+		h.commands[id] = &fakeCommand{}
+		writeFile(t, filepath.Join(dir, "d-"+strconv.Itoa(i)), id)
+	}
+	writeFile(t, filepath.Join(dir, "d-OLD"), "c-old")
+	old := time.Now().Add(-25 * time.Hour)
+	if err := os.Chtimes(filepath.Join(dir, "d-OLD"), old, old); err != nil {
+		t.Fatal(err)
+	}
+	h.start()
+	for _, id := range []string{"c-1", "c-2", "c-3"} {
+		if _, end := h.end(id); end.ErrorCode != awsapi.CodeFailedAfterRestart {
+			t.Errorf("%s ended with %+v, want code 7", id, end)
+		}
+	}
+	if err := h.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if left := tree(t, dir); len(left) != 1 {
+		t.Errorf("records left: %v", left)
+	}
+}
+
+// A process that merely has the number of a dead script must live.
+func TestOnlyTheVeryOrphanIsEnded(t *testing.T) {
+	t.Parallel()
+	sleep := exec.Command("sleep", "60")
+	sleep.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := sleep.Start(); err != nil {
+		t.Skipf("needs sleep: apt-get install coreutils (%v)", err)
+	}
+	defer sleep.Wait()         //nolint:errcheck // it is killed
+	defer sleep.Process.Kill() //nolint:errcheck // it may have ended
+	p, err := identify(sleep.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, other := range map[string]process{
+		"another boot":       {p.Group, "other", p.StartTime},
+		"another start time": {p.Group, p.BootID, p.StartTime + "0"},
+		"nothing there":      {1 << 22, p.BootID, p.StartTime},
+	} {
+		if other.running() {
+			t.Errorf("%s was taken for the script", name)
+		}
+	}
+	if !p.running() {
+		t.Fatal("the script itself was not recognised")
+	}
+	if err := p.end(); err != nil {
+		t.Fatal(err)
+	}
+	if p.running() {
+		t.Error("the script was not ended")
+	}
+}
+
+func TestTracker(t *testing.T) {
+	t.Parallel()
+	tr := &tracker{dir: filepath.Join(t.TempDir(), "ongoing-deployment")}
+	if pending, err := tr.pending(); err != nil || pending != nil {
+		t.Errorf("without a folder: %v, %v", pending, err)
+	}
+	if err := tr.begin("d-1", "first"); err != nil {
+		t.Fatal(err)
+	}
+	if got := readFile(t, filepath.Join(tr.dir, "d-1")); got != "first" {
+		t.Errorf("the record holds %q", got)
+	}
+	if err := tr.script("d-1", os.Getpid()); err != nil {
+		t.Fatal(err)
+	}
+	pending, err := tr.pending()
+	if err != nil || len(pending) != 1 || pending[0].commandID != "first" || pending[0].hook == nil || pending[0].hook.Group != os.Getpid() {
+		t.Errorf("pending = %+v, %v", pending, err)
+	}
+	// The next command of the deployment may begin before the first has been cleared away.
+	if err := tr.begin("d-1", "second"); err != nil {
+		t.Fatal(err)
+	}
+	if err := tr.end("d-1", "first"); err != nil {
+		t.Fatal(err)
+	}
+	if got := readFile(t, filepath.Join(tr.dir, "d-1")); got != "second" {
+		t.Errorf("the end of the first command left %q, want the record of the second", got)
+	}
+	if err := tr.end("d-1", "second"); err != nil {
+		t.Fatal(err)
+	}
+	if left := tree(t, tr.dir); len(left) != 1 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+// A record torn by the crash must not hide the command.
+func TestTornHookRecord(t *testing.T) {
+	t.Parallel()
+	tr := &tracker{dir: t.TempDir()}
+	if err := tr.begin("d-1", "id"); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := json.Marshal(process{1, "b", "2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, tr.hookPath("d-1"), string(whole[:10]))
+	if pending, err := tr.pending(); err != nil || len(pending) != 1 || pending[0].hook != nil {
+		t.Errorf("pending = %+v, %v; want the command without its script", pending, err)
+	}
+}
