@@ -14,7 +14,7 @@ import (
 
 var (
 	seedFlag   = flag.Uint64("seed", 0, "replay the random world with this seed")
-	worldsFlag = flag.Int("worlds", 3000, "how many random worlds to run")
+	worldsFlag = flag.Int("worlds", 2000, "how many random worlds to run, each three times")
 )
 
 // TestLaws runs random deployments, with hosts that fail, fall silent or answer twice and operators who interfere, and
