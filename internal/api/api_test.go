@@ -192,6 +192,9 @@ func (s *service) decide(id string) {
 		s.Fatal(err)
 	}
 	decision := deploy.Decide(state, s.now())
+	if decision.Empty(state) {
+		return
+	}
 	if err := s.store.Commit(s.Context(), store.Round{State: state, Decision: decision, At: s.now()}); err != nil {
 		s.Fatal(err)
 	}

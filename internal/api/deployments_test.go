@@ -1,0 +1,247 @@
+package api_test
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"grapnel/internal/awsapi"
+	"grapnel/internal/deploy"
+)
+
+func TestCreateDeployment(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.shop("web1")
+	id := s.deployment("v1.zip", fields{ // D126
+		"description": "first", "fileExistsBehavior": "OVERWRITE", "deploymentConfigName": "CodeDeployDefault.AllAtOnce",
+		"autoRollbackConfiguration":  fields{"enabled": true, "events": []string{"DEPLOYMENT_FAILURE"}},
+		"overrideAlarmConfiguration": fields{"enabled": false}, "ignoreApplicationStopFailures": true,
+	})
+	if !regexp.MustCompile(`^d-[A-Z0-9]{9}$`).MatchString(id) {
+		t.Errorf("D119: id %q", id)
+	}
+	s.equal("the engine is woken", s.woken, []string{id})
+	revision := &awsapi.RevisionLocation{RevisionType: "S3", S3Location: &awsapi.S3Location{
+		Bucket: new("bundles"), Key: new("v1.zip"), BundleType: "zip", ETag: new("e1")}}
+	got := s.info(id)
+	overview := got.DeploymentOverview
+	got.DeploymentOverview = nil
+	s.equal("deployment", got, awsapi.DeploymentInfo{
+		ApplicationName: new("shop"), DeploymentGroupName: new("prod"), DeploymentConfigName: new("CodeDeployDefault.AllAtOnce"),
+		DeploymentId: &id, Revision: revision, Status: "Created", CreateTime: awsapi.At(s.now()), Description: new("first"),
+		Creator: "user", IgnoreApplicationStopFailures: new(true), UpdateOutdatedInstancesOnly: new(false), // D144
+		AutoRollbackConfiguration:          &awsapi.AutoRollbackConfiguration{Enabled: new(true), Events: []awsapi.AutoRollbackEvent{"DEPLOYMENT_FAILURE"}},
+		DeploymentStyle:                    &awsapi.DeploymentStyle{DeploymentType: "IN_PLACE", DeploymentOption: "WITHOUT_TRAFFIC_CONTROL"},
+		InstanceTerminationWaitTimeStarted: new(false), FileExistsBehavior: "OVERWRITE", ComputePlatform: "Server",
+		OverrideAlarmConfiguration: &awsapi.AlarmConfiguration{Enabled: new(false)},
+	})
+	if overview != nil && *overview.Pending != 1 {
+		t.Errorf("overview %v", overview)
+	}
+	registered := do[awsapi.GetApplicationRevisionOutput](s, "GetApplicationRevision", fields{"applicationName": "shop", "revision": bundle("v1.zip")})
+	if !strings.Contains(*registered.RevisionInfo.Description, id) {
+		t.Errorf("A71: description %q does not name %s", *registered.RevisionInfo.Description, id)
+	}
+}
+
+func TestDeploymentsAreRefused(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.shop("web1")
+	do[fields](s, "CreateDeploymentConfig", fields{"deploymentConfigName": "zones",
+		"minimumHealthyHosts": fields{"type": "HOST_COUNT"}, "zonalConfig": fields{}})
+	deployment := func(name string, more fields, want string) refusal {
+		in := fields{"applicationName": "shop", "deploymentGroupName": "prod", "revision": bundle("v1.zip")}
+		for k, v := range more {
+			in[k] = v
+		}
+		return refusal{name, "CreateDeployment", in, want}
+	}
+	s.refuse([]refusal{
+		deployment("no application", fields{"applicationName": nil}, "ApplicationNameRequired"),
+		deployment("no group", fields{"deploymentGroupName": nil}, "DeploymentGroupNameRequired"),
+		deployment("V30", fields{"applicationName": "none", "deploymentGroupName": "none"}, "ApplicationDoesNotExist"),
+		deployment("unknown group", fields{"deploymentGroupName": "none"}, "DeploymentGroupDoesNotExist"),
+		deployment("D120", fields{"revision": nil}, "RevisionRequired"),
+		deployment("V50", fields{"revision": s3("a", fields{"bundleType": nil})}, "InvalidRevision"),
+		deployment("fields before existence", fields{"applicationName": "none", "fileExistsBehavior": "ASK"}, "InvalidFileExistsBehavior"),
+		deployment("V54", fields{"fileExistsBehavior": "ASK"}, "InvalidFileExistsBehavior"),
+		deployment("V34", fields{"description": strings.Repeat("d", 257)}, "DescriptionTooLong"),
+		deployment("V42", fields{"autoRollbackConfiguration": fields{"enabled": true}}, "InvalidAutoRollbackConfig"),
+		deployment("V41", fields{"overrideAlarmConfiguration": fields{"enabled": true}}, "InvalidAlarmConfig"),
+		deployment("D127 unknown", fields{"deploymentConfigName": "none"}, "DeploymentConfigDoesNotExist"),
+		deployment("D127 malformed", fields{"deploymentConfigName": ""}, "InvalidDeploymentConfigName"),
+		deployment("D127 other platform", fields{"deploymentConfigName": "CodeDeployDefault.LambdaAllAtOnce"}, "InvalidDeploymentConfigName"),
+		deployment("D124", fields{"targetInstances": fields{"tagFilters": []fields{}}}, "InvalidTargetInstances"),
+		deployment("alarms are not watched yet", fields{"overrideAlarmConfiguration": fields{"enabled": true, "alarms": []fields{{"name": "a"}}}}, "UnsupportedActionForDeploymentType"),
+		deployment("zones are not deployed yet", fields{"deploymentConfigName": "zones"}, "UnsupportedActionForDeploymentType"),
+		deployment("mode", fields{"deploymentMode": "RESTART"}, "UnsupportedActionForDeploymentType"),
+	})
+	if got := do[fields](s, "ListDeployments", fields{})["deployments"]; len(got.([]any)) != 0 {
+		t.Errorf("a refused deployment was stored: %v", got)
+	}
+}
+
+func TestOneDeploymentAtATime(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.shop("web1")
+	id := s.deployment("v1.zip", nil)
+	again := fields{"applicationName": "shop", "deploymentGroupName": "prod", "revision": bundle("v2.zip")}
+	name, message := s.call("CreateDeployment", again, nil)
+	if name != awsapi.DeploymentLimitExceededException || !strings.Contains(message, "'prod'") || !strings.Contains(message, "'"+id+"'") {
+		t.Errorf("D121: %s: %s", name, message)
+	}
+	s.succeed(id, "web1")
+	s.refuse([]refusal{{"D123", "CreateDeployment", again, ""}})
+}
+
+func TestDeploymentRunsToItsEnd(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.shop("web1")
+	first := s.deployment("v1.zip", nil)
+	if got := s.info(first); !got.StartTime.IsZero() || !got.CompleteTime.IsZero() || got.PreviousRevision != nil {
+		t.Errorf("D142 when created: %v", got)
+	}
+	s.advance(time.Second)
+	s.decide(first)
+	if got := s.info(first); got.Status != "InProgress" || !got.StartTime.Equal(s.now()) || !got.CompleteTime.IsZero() {
+		t.Errorf("D142 when started: %v, %v, %v", got.Status, got.StartTime, got.CompleteTime)
+	}
+	s.succeed(first, "web1")
+	got := s.info(first)
+	if got.Status != "Succeeded" || !got.CompleteTime.Equal(s.now()) || *got.DeploymentOverview.Succeeded != 1 {
+		t.Errorf("D142 at the end: %v, %v, %v", got.Status, got.CompleteTime, got.DeploymentOverview)
+	}
+	group := s.group("shop", "prod")
+	s.equal("G105 target revision", *group.TargetRevision.S3Location.Key, "v1.zip")
+	s.equal("G105 last success", *group.LastSuccessfulDeployment.DeploymentId, first)
+
+	second := s.deployment("v2.zip", nil)
+	s.equal("D143", *s.info(second).PreviousRevision.S3Location.Key, "v1.zip")
+	s.decide(second)
+	s.work(second, "web1", deploy.WorkFailed, deploy.Diagnostics{ErrorCode: "ScriptFailed", Message: "exit 1"})
+	if got := s.info(second); got.Status != "Failed" || got.ErrorInformation.Code != "HEALTH_CONSTRAINTS" {
+		t.Errorf("second: %v, %v", got.Status, got.ErrorInformation)
+	}
+	group = s.group("shop", "prod")
+	s.equal("G106 attempted", *group.LastAttemptedDeployment.DeploymentId, second)
+	s.equal("G106 successful", *group.LastSuccessfulDeployment.DeploymentId, first)
+	s.equal("G106 revision", *group.TargetRevision.S3Location.Key, "v1.zip")
+}
+
+// A change of the group does not touch a deployment under way (G118).
+func TestDeploymentIsASnapshot(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.shop("web1")
+	id := s.deployment("v1.zip", nil)
+	before := s.info(id)
+	do[fields](s, "UpdateDeploymentGroup", fields{"applicationName": "shop", "currentDeploymentGroupName": "prod",
+		"deploymentConfigName": "CodeDeployDefault.AllAtOnce", "autoRollbackConfiguration": fields{"enabled": true, "events": []string{"DEPLOYMENT_FAILURE"}}})
+	s.equal("deployment", s.info(id), before)
+}
+
+func TestListDeployments(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.shop("web1")
+	start := s.now()
+	failed := s.deployment("v1.zip", nil)
+	s.decide(failed)
+	s.work(failed, "web1", deploy.WorkFailed, deploy.Diagnostics{ErrorCode: "ScriptFailed"})
+	s.advance(time.Hour)
+	succeeded := s.deployment("v1.zip", nil)
+	s.succeed(succeeded, "web1")
+	s.advance(time.Hour)
+	live := s.deployment("v1.zip", nil)
+
+	list := func(more fields) []string {
+		s.Helper()
+		return do[awsapi.ListDeploymentsOutput](s, "ListDeployments", more).Deployments
+	}
+	between := func(start, end time.Time) fields {
+		r := awsapi.TimeRange{Start: awsapi.At(start), End: awsapi.At(end)}
+		return fields{"createTimeRange": r}
+	}
+	s.equal("D129", list(fields{}), []string{live, succeeded, failed})
+	s.equal("of a group", list(fields{"applicationName": "shop", "deploymentGroupName": "prod"}), []string{live, succeeded, failed})
+	s.equal("by status", list(fields{"includeOnlyStatuses": []string{"Failed", "Created"}}), []string{live, failed})
+	s.equal("from", list(between(start.Add(time.Minute), time.Time{})), []string{live, succeeded})
+	s.equal("to", list(between(time.Time{}, start)), []string{failed})
+	both := between(start, start.Add(90*time.Minute))
+	both["includeOnlyStatuses"] = []string{"Succeeded", "Stopped", "Queued"}
+	s.equal("D130", list(both), []string{succeeded})
+	s.equal("by external id", list(fields{"externalId": "stack"}), []string{})
+	s.refuse([]refusal{
+		{"D128 application alone", "ListDeployments", fields{"applicationName": "shop"}, "DeploymentGroupNameRequired"},
+		{"D128 group alone", "ListDeployments", fields{"deploymentGroupName": "prod"}, "ApplicationNameRequired"},
+		{"unknown group", "ListDeployments", fields{"applicationName": "shop", "deploymentGroupName": "none"}, "DeploymentGroupDoesNotExist"},
+		{"V37", "ListDeployments", fields{"includeOnlyStatuses": []string{"Done"}}, "InvalidDeploymentStatus"},
+		{"V38", "ListDeployments", between(start.Add(time.Second), start), "InvalidTimeRange"},
+		{"W13 fraction", "ListDeployments", fields{"createTimeRange": fields{"start": 1409764576.5}}, ""},
+	})
+
+	batch := do[awsapi.BatchGetDeploymentsOutput](s, "BatchGetDeployments", fields{"deploymentIds": []string{"d-000000000", live}})
+	if len(batch.DeploymentsInfo) != 1 || *batch.DeploymentsInfo[0].DeploymentId != live {
+		t.Errorf("D131: %v", batch.DeploymentsInfo)
+	}
+	s.refuse([]refusal{
+		{"26 ids", "BatchGetDeployments", fields{"deploymentIds": make([]string, 26)}, "BatchLimitExceeded"},
+		{"no ids", "BatchGetDeployments", fields{}, "DeploymentIdRequired"},
+		{"V32", "BatchGetDeployments", fields{"deploymentIds": []string{live, "x"}}, "InvalidDeploymentId"},
+	})
+}
+
+func TestStopDeployment(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.shop("web1")
+	id := s.deployment("v1.zip", nil)
+	s.decide(id)
+	stop := func() awsapi.StopStatus {
+		s.Helper()
+		out := do[awsapi.StopDeploymentOutput](s, "StopDeployment", fields{"deploymentId": id, "autoRollbackEnabled": false})
+		return out.Status
+	}
+	if _, err := s.store.HandOver(t.Context(), "web1", s.now(), s.now()); err != nil {
+		t.Fatal(err)
+	}
+	s.equal("D132", stop(), awsapi.StopStatusPending)
+	s.equal("D133", stop(), awsapi.StopStatusSucceeded)
+	s.equal("woken each time", len(s.woken), 3)
+	state, err := s.store.Load(t.Context(), id)
+	if err != nil || state.Facts.Stop == nil || state.Facts.Stop.Rollback == nil || *state.Facts.Stop.Rollback {
+		t.Errorf("stored: %+v, %v", state.Facts.Stop, err)
+	}
+	s.decide(id)
+	s.equal("status", s.info(id).Status, awsapi.DeploymentStatusStopped)
+	s.refuse([]refusal{
+		{"D134", "StopDeployment", fields{"deploymentId": id}, "DeploymentAlreadyCompleted"},
+		{"D137", "ContinueDeployment", fields{"deploymentId": id}, "DeploymentAlreadyCompleted"},
+		{"D138", "SkipWaitTimeForInstanceTermination", fields{"deploymentId": id}, "DeploymentAlreadyCompleted"},
+		{"V33", "StopDeployment", fields{"deploymentId": "d-000000000"}, "DeploymentDoesNotExist"},
+	})
+}
+
+func TestContinueAndHooksAreForOtherDeployments(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.shop("web1")
+	id := s.deployment("v1.zip", nil)
+	s.decide(id)
+	hook := func(status string) fields {
+		return fields{"deploymentId": id, "lifecycleEventHookExecutionId": "x", "status": status}
+	}
+	s.refuse([]refusal{
+		{"D135", "ContinueDeployment", fields{"deploymentId": id}, "UnsupportedActionForDeploymentType"},
+		{"D135", "ContinueDeployment", fields{"deploymentId": id, "deploymentWaitType": "NAP"}, "InvalidDeploymentWaitType"},
+		{"D138", "SkipWaitTimeForInstanceTermination", fields{"deploymentId": id}, "UnsupportedActionForDeploymentType"},
+		{"D139", "PutLifecycleEventHookExecutionStatus", hook("Pending"), "InvalidLifecycleEventHookExecutionStatus"},
+		{"D140", "PutLifecycleEventHookExecutionStatus", fields{"deploymentId": id, "status": "Failed"}, "InvalidLifecycleEventHookExecutionId"},
+		{"D141", "PutLifecycleEventHookExecutionStatus", hook("Succeeded"), "UnsupportedActionForDeploymentType"},
+	})
+}
