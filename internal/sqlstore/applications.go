@@ -36,11 +36,8 @@ func (s *Store) CreateApplication(ctx context.Context, a store.Application) erro
 }
 
 // Application implements store.Applications.
-func (s *Store) Application(ctx context.Context, name string) (a store.Application, err error) {
-	err = s.view(ctx, func(t *tx) error {
-		a, err = one(t, scanApplication, `SELECT id, name, created_at, info, tags FROM applications WHERE name = $1`, name)
-		return err
-	})
+func (s *Store) Application(ctx context.Context, name string) (store.Application, error) {
+	a, err := readOne(ctx, s, scanApplication, `SELECT id, name, created_at, info, tags FROM applications WHERE name = $1`, name)
 	return a, about(err, "application %s", name)
 }
 
@@ -53,13 +50,9 @@ func scanApplication(row scanner) (a store.Application, err error) {
 }
 
 // Applications implements store.Applications.
-func (s *Store) Applications(ctx context.Context, after string, limit int) (names []string, err error) {
-	err = s.view(ctx, func(t *tx) error {
-		names, err = list(t, column[string], `SELECT name FROM applications WHERE name > $1 ORDER BY name LIMIT $2`,
-			after, limited(limit))
-		return err
-	})
-	return names, err
+func (s *Store) Applications(ctx context.Context, after string, limit int) ([]string, error) {
+	return readList(ctx, s, column[string], `SELECT name FROM applications WHERE name > $1 ORDER BY name LIMIT $2`,
+		after, limited(limit))
 }
 
 // UpdateApplication implements store.Applications. Everything below refers to the application by its id, so that a new

@@ -23,10 +23,7 @@ const nextCommand = `SELECT id FROM work WHERE target = $1 AND NOT settled AND r
 
 // HandOver implements store.Commands. It looks before it writes: most polls find nothing, and a write costs a sync.
 func (s *Store) HandOver(ctx context.Context, host string, at, again time.Time) (c store.Command, err error) {
-	err = s.view(ctx, func(t *tx) error {
-		_, err := one(t, column[string], nextCommand, host, micros(at), micros(again))
-		return err
-	})
+	_, err = readOne(ctx, s, column[string], nextCommand, host, micros(at), micros(again))
 	if err == nil {
 		err = s.update(ctx, func(t *tx) error {
 			c, err = one(t, scanCommand, `UPDATE work SET handed_at = $2, handovers = handovers + 1
@@ -51,7 +48,7 @@ func (s *Store) HandBack(ctx context.Context, work string, at time.Time) error {
 
 // Command implements store.Commands.
 func (s *Store) Command(ctx context.Context, work string) (c store.Command, err error) {
-	err = s.view(ctx, func(t *tx) error {
+	err = s.look(ctx, func(t *tx) error {
 		c, err = loadCommand(t, work)
 		return err
 	})
@@ -68,15 +65,14 @@ func loadCommand(t *tx, work string) (store.Command, error) {
 
 // Acknowledge implements store.Commands. A no-op is a success, and says so (service.md 3.4).
 func (s *Store) Acknowledge(ctx context.Context, work string, noop bool, at time.Time) (c store.Command, err error) {
+	move := `UPDATE work SET status = 'Running', acked_at = $2, due = $2 + timeout / 1000`
+	if noop {
+		move = `UPDATE work SET status = 'Succeeded', acked_at = $2, ended_at = $2, error_code = 'Success'`
+	}
 	err = s.update(ctx, func(t *tx) error {
-		const open = ` WHERE id = $1 AND status = 'Pending' AND NOT settled AND (due = 0 OR due > $2)`
-		if noop {
-			_, err = t.exec(`UPDATE work SET status = 'Succeeded', acked_at = $2, ended_at = $2, error_code = 'Success'`+open,
-				work, micros(at))
-		} else {
-			_, err = t.exec(`UPDATE work SET status = 'Running', acked_at = $2, due = $2 + timeout / 1000`+open, work, micros(at))
-		}
-		if err == nil {
+		c, err = one(t, scanCommand, move+` WHERE id = $1 AND status = 'Pending' AND NOT settled AND (due = 0 OR due > $2)
+			RETURNING `+commandColumns, work, micros(at))
+		if errors.Is(err, store.ErrNotFound) {
 			c, err = loadCommand(t, work)
 		}
 		return err

@@ -19,27 +19,20 @@ func (s *Store) CreateConfig(ctx context.Context, c awsapi.DeploymentConfigInfo)
 }
 
 // Config implements store.Configs.
-func (s *Store) Config(ctx context.Context, name string) (c awsapi.DeploymentConfigInfo, err error) {
-	err = s.view(ctx, func(t *tx) error {
-		c, err = one(t, func(row scanner) (c awsapi.DeploymentConfigInfo, err error) {
-			var created awsapi.Epoch
-			err = row.Scan(instant{&created.Time}, document{&c})
-			c.CreateTime = created
-			return c, err
-		}, `SELECT created_at, info FROM deployment_configs WHERE name = $1`, name)
-		return err
-	})
+func (s *Store) Config(ctx context.Context, name string) (awsapi.DeploymentConfigInfo, error) {
+	c, err := readOne(ctx, s, func(row scanner) (c awsapi.DeploymentConfigInfo, err error) {
+		var created awsapi.Epoch
+		err = row.Scan(instant{&created.Time}, document{&c})
+		c.CreateTime = created
+		return c, err
+	}, `SELECT created_at, info FROM deployment_configs WHERE name = $1`, name)
 	return c, about(err, "deployment config %s", name)
 }
 
 // Configs implements store.Configs.
-func (s *Store) Configs(ctx context.Context, after string, limit int) (names []string, err error) {
-	err = s.view(ctx, func(t *tx) error {
-		names, err = list(t, column[string], `SELECT name FROM deployment_configs WHERE name > $1 ORDER BY name LIMIT $2`,
-			after, limited(limit))
-		return err
-	})
-	return names, err
+func (s *Store) Configs(ctx context.Context, after string, limit int) ([]string, error) {
+	return readList(ctx, s, column[string], `SELECT name FROM deployment_configs WHERE name > $1 ORDER BY name LIMIT $2`,
+		after, limited(limit))
 }
 
 // DeleteConfig implements store.Configs.

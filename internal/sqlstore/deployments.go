@@ -182,7 +182,7 @@ func overview(t *tx, deployment string) (*awsapi.DeploymentOverview, error) {
 }
 
 // ListDeployments implements store.Deployments.
-func (s *Store) ListDeployments(ctx context.Context, f store.DeploymentFilter) (ids []string, err error) {
+func (s *Store) ListDeployments(ctx context.Context, f store.DeploymentFilter) ([]string, error) {
 	var c conditions
 	if f.Application != "" {
 		c.add(`a.name = ?`, f.Application)
@@ -204,13 +204,9 @@ func (s *Store) ListDeployments(ctx context.Context, f store.DeploymentFilter) (
 	}
 	where, args := c.where()
 	args = append(args, limited(f.Limit))
-	err = s.view(ctx, func(t *tx) error {
-		ids, err = list(t, column[string], `SELECT d.id FROM deployments d
-			JOIN deployment_groups g ON g.id = d.group_id JOIN applications a ON a.id = g.application_id`+where+
-			fmt.Sprintf(` ORDER BY d.created_at DESC, d.id DESC LIMIT $%d`, len(args)), args...)
-		return err
-	})
-	return ids, err
+	return readList(ctx, s, column[string], `SELECT d.id FROM deployments d
+		JOIN deployment_groups g ON g.id = d.group_id JOIN applications a ON a.id = g.application_id`+where+
+		fmt.Sprintf(` ORDER BY d.created_at DESC, d.id DESC LIMIT $%d`, len(args)), args...)
 }
 
 // StopDeployment implements store.Deployments.

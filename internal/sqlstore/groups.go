@@ -37,9 +37,8 @@ func settings(i awsapi.DeploymentGroupInfo) awsapi.DeploymentGroupInfo {
 }
 
 // Group implements store.Groups.
-func (s *Store) Group(ctx context.Context, application, name string) (g store.Group, err error) {
-	err = s.view(ctx, func(t *tx) error {
-		g, err = one(t, scanGroup, `SELECT g.id, a.name, g.name, g.info, g.tags, r.location,
+func (s *Store) Group(ctx context.Context, application, name string) (store.Group, error) {
+	g, err := readOne(ctx, s, scanGroup, `SELECT g.id, a.name, g.name, g.info, g.tags, r.location,
 				s.id, coalesce(s.status, ''), coalesce(s.created_at, 0), coalesce(s.completed_at, 0),
 				l.id, coalesce(l.status, ''), coalesce(l.created_at, 0), coalesce(l.completed_at, 0)
 			FROM deployment_groups g
@@ -48,8 +47,6 @@ func (s *Store) Group(ctx context.Context, application, name string) (g store.Gr
 			LEFT JOIN deployments s ON s.id = g.last_success
 			LEFT JOIN deployments l ON l.id = g.last_attempt
 			WHERE a.name = $1 AND g.name = $2`, application, name)
-		return err
-	})
 	return g, about(err, "deployment group %s of application %s", name, application)
 }
 
@@ -85,13 +82,9 @@ func (l *lastDeployment) info() *awsapi.LastDeploymentInfo {
 }
 
 // Groups implements store.Groups.
-func (s *Store) Groups(ctx context.Context, application, after string, limit int) (names []string, err error) {
-	err = s.view(ctx, func(t *tx) error {
-		names, err = list(t, column[string], `SELECT g.name FROM deployment_groups g JOIN applications a ON a.id = g.application_id
+func (s *Store) Groups(ctx context.Context, application, after string, limit int) ([]string, error) {
+	return readList(ctx, s, column[string], `SELECT g.name FROM deployment_groups g JOIN applications a ON a.id = g.application_id
 			WHERE a.name = $1 AND g.name > $2 ORDER BY g.name LIMIT $3`, application, after, limited(limit))
-		return err
-	})
-	return names, err
 }
 
 // inApplication selects a group ($2) by the name of its application ($1).
@@ -119,12 +112,8 @@ func (s *Store) DeleteGroup(ctx context.Context, application, name string) error
 }
 
 // GroupHealth implements store.Hosts.
-func (s *Store) GroupHealth(ctx context.Context, group string) (health []store.TargetHealth, err error) {
-	err = s.view(ctx, func(t *tx) error {
-		health, err = list(t, func(row scanner) (h store.TargetHealth, err error) {
-			return h, row.Scan(&h.Target, &h.Healthy, &h.RevisionKey)
-		}, `SELECT target, healthy, revision_key FROM target_health WHERE group_id = $1 ORDER BY target`, group)
-		return err
-	})
-	return health, err
+func (s *Store) GroupHealth(ctx context.Context, group string) ([]store.TargetHealth, error) {
+	return readList(ctx, s, func(row scanner) (h store.TargetHealth, err error) {
+		return h, row.Scan(&h.Target, &h.Healthy, &h.RevisionKey)
+	}, `SELECT target, healthy, revision_key FROM target_health WHERE group_id = $1 ORDER BY target`, group)
 }

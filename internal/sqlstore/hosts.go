@@ -52,30 +52,20 @@ func scanHost(row scanner) (h store.Host, err error) {
 }
 
 // Host implements store.Hosts.
-func (s *Store) Host(ctx context.Context, name string) (h store.Host, err error) {
-	err = s.view(ctx, func(t *tx) error {
-		h, err = one(t, scanHost, selectHost+`WHERE name = $1`, name)
-		return err
-	})
+func (s *Store) Host(ctx context.Context, name string) (store.Host, error) {
+	h, err := readOne(ctx, s, scanHost, selectHost+`WHERE name = $1`, name)
 	return h, about(err, "host %s", name)
 }
 
 // HostByARN implements store.Hosts.
-func (s *Store) HostByARN(ctx context.Context, arn string) (h store.Host, err error) {
-	err = s.view(ctx, func(t *tx) error {
-		h, err = one(t, scanHost, selectHost+`WHERE arn = $1 AND deregistered_at = 0`, arn)
-		return err
-	})
+func (s *Store) HostByARN(ctx context.Context, arn string) (store.Host, error) {
+	h, err := readOne(ctx, s, scanHost, selectHost+`WHERE arn = $1 AND deregistered_at = 0`, arn)
 	return h, about(err, "host with ARN %s", arn)
 }
 
 // Hosts implements store.Hosts.
-func (s *Store) Hosts(ctx context.Context) (hosts []store.Host, err error) {
-	err = s.view(ctx, func(t *tx) error {
-		hosts, err = list(t, scanHost, selectHost+`ORDER BY name`)
-		return err
-	})
-	return hosts, err
+func (s *Store) Hosts(ctx context.Context) ([]store.Host, error) {
+	return readList(ctx, s, scanHost, selectHost+`ORDER BY name`)
 }
 
 // DeregisterHost implements store.Hosts.

@@ -23,21 +23,14 @@ func scanUser(row scanner) (u store.User, err error) {
 }
 
 // User implements store.Identities.
-func (s *Store) User(ctx context.Context, name string) (u store.User, err error) {
-	err = s.view(ctx, func(t *tx) error {
-		u, err = one(t, scanUser, selectUser+`WHERE name = $1`, name)
-		return err
-	})
+func (s *Store) User(ctx context.Context, name string) (store.User, error) {
+	u, err := readOne(ctx, s, scanUser, selectUser+`WHERE name = $1`, name)
 	return u, about(err, "user %s", name)
 }
 
 // Users implements store.Identities.
-func (s *Store) Users(ctx context.Context, after string, limit int) (users []store.User, err error) {
-	err = s.view(ctx, func(t *tx) error {
-		users, err = list(t, scanUser, selectUser+`WHERE name > $1 ORDER BY name LIMIT $2`, after, limited(limit))
-		return err
-	})
-	return users, err
+func (s *Store) Users(ctx context.Context, after string, limit int) ([]store.User, error) {
+	return readList(ctx, s, scanUser, selectUser+`WHERE name > $1 ORDER BY name LIMIT $2`, after, limited(limit))
 }
 
 // DeleteUser implements store.Identities. Keys and policies refer to their user, and the database holds it to that.
@@ -54,13 +47,9 @@ func (s *Store) DeleteUser(ctx context.Context, name string) error {
 
 // CreateAccessKey implements store.Identities.
 func (s *Store) CreateAccessKey(ctx context.Context, k store.AccessKey) error {
-	var user *string
-	if k.User != "" {
-		user = &k.User
-	}
 	err := s.update(ctx, func(t *tx) error {
-		_, err := t.exec(`INSERT INTO access_keys (id, user_name, secret, active, created_at) VALUES ($1, $2, $3, $4, $5)`,
-			k.ID, user, k.Secret, k.Active, micros(k.CreatedAt))
+		_, err := t.exec(`INSERT INTO access_keys (id, user_name, secret, active, created_at) VALUES ($1, nullif($2, ''), $3, $4, $5)`,
+			k.ID, k.User, k.Secret, k.Active, micros(k.CreatedAt))
 		if isReferenced(err) {
 			return store.ErrNotFound
 		}
@@ -71,32 +60,29 @@ func (s *Store) CreateAccessKey(ctx context.Context, k store.AccessKey) error {
 
 const selectAccessKey = `SELECT id, coalesce(user_name, ''), secret, active, created_at FROM access_keys `
 
+// ofUser selects the keys of a user ($1); those of the root, whose name is "", are stored with NULL. The two cases are
+// spelt out so that both engines use the index.
+const ofUser = `WHERE (user_name = $1 OR ($1 = '' AND user_name IS NULL))`
+
 func scanAccessKey(row scanner) (k store.AccessKey, err error) {
 	return k, row.Scan(&k.ID, &k.User, &k.Secret, &k.Active, instant{&k.CreatedAt})
 }
 
 // AccessKey implements store.Identities.
-func (s *Store) AccessKey(ctx context.Context, id string) (k store.AccessKey, err error) {
-	err = s.view(ctx, func(t *tx) error {
-		k, err = one(t, scanAccessKey, selectAccessKey+`WHERE id = $1`, id)
-		return err
-	})
+func (s *Store) AccessKey(ctx context.Context, id string) (store.AccessKey, error) {
+	k, err := readOne(ctx, s, scanAccessKey, selectAccessKey+`WHERE id = $1`, id)
 	return k, about(err, "access key %s", id)
 }
 
 // AccessKeys implements store.Identities.
-func (s *Store) AccessKeys(ctx context.Context, user string) (keys []store.AccessKey, err error) {
-	err = s.view(ctx, func(t *tx) error {
-		keys, err = list(t, scanAccessKey, selectAccessKey+`WHERE coalesce(user_name, '') = $1 ORDER BY id`, user)
-		return err
-	})
-	return keys, err
+func (s *Store) AccessKeys(ctx context.Context, user string) ([]store.AccessKey, error) {
+	return readList(ctx, s, scanAccessKey, selectAccessKey+ofUser+` ORDER BY id`, user)
 }
 
 // SetAccessKeyActive implements store.Identities.
 func (s *Store) SetAccessKeyActive(ctx context.Context, user, id string, active bool) error {
 	err := s.update(ctx, func(t *tx) error {
-		return t.must(`UPDATE access_keys SET active = $3 WHERE id = $1 AND coalesce(user_name, '') = $2`, id, user, active)
+		return t.must(`UPDATE access_keys SET active = $3 `+ofUser+` AND id = $2`, user, id, active)
 	})
 	return about(err, "access key %s of user %s", id, user)
 }
@@ -104,7 +90,7 @@ func (s *Store) SetAccessKeyActive(ctx context.Context, user, id string, active 
 // DeleteAccessKey implements store.Identities.
 func (s *Store) DeleteAccessKey(ctx context.Context, user, id string) error {
 	err := s.update(ctx, func(t *tx) error {
-		return t.must(`DELETE FROM access_keys WHERE id = $1 AND coalesce(user_name, '') = $2`, id, user)
+		return t.must(`DELETE FROM access_keys `+ofUser+` AND id = $2`, user, id)
 	})
 	return about(err, "access key %s of user %s", id, user)
 }
@@ -123,21 +109,14 @@ func (s *Store) PutPolicy(ctx context.Context, user, name, document string) erro
 }
 
 // Policy implements store.Identities.
-func (s *Store) Policy(ctx context.Context, user, name string) (document string, err error) {
-	err = s.view(ctx, func(t *tx) error {
-		document, err = one(t, column[string], `SELECT document FROM policies WHERE user_name = $1 AND name = $2`, user, name)
-		return err
-	})
+func (s *Store) Policy(ctx context.Context, user, name string) (string, error) {
+	document, err := readOne(ctx, s, column[string], `SELECT document FROM policies WHERE user_name = $1 AND name = $2`, user, name)
 	return document, about(err, "policy %s of user %s", name, user)
 }
 
 // Policies implements store.Identities.
-func (s *Store) Policies(ctx context.Context, user string) (names []string, err error) {
-	err = s.view(ctx, func(t *tx) error {
-		names, err = list(t, column[string], `SELECT name FROM policies WHERE user_name = $1 ORDER BY name`, user)
-		return err
-	})
-	return names, err
+func (s *Store) Policies(ctx context.Context, user string) ([]string, error) {
+	return readList(ctx, s, column[string], `SELECT name FROM policies WHERE user_name = $1 ORDER BY name`, user)
 }
 
 // DeletePolicy implements store.Identities.

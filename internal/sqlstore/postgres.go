@@ -47,6 +47,11 @@ func openPostgres(ctx context.Context, dsn string, log *slog.Logger) (database, 
 	return &postgresDB{pool: pool}, nil
 }
 
+// look implements database.
+func (db *postgresDB) look(ctx context.Context, fn func(*tx) error) error {
+	return fn(&tx{ctx, db.pool, postgresDialect})
+}
+
 // view implements database.
 func (db *postgresDB) view(ctx context.Context, fn func(*tx) error) error {
 	return db.run(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}, fn)

@@ -14,12 +14,8 @@ const (
 )
 
 // Live implements store.Rounds.
-func (s *Store) Live(ctx context.Context) (ids []string, err error) {
-	err = s.view(ctx, func(t *tx) error {
-		ids, err = list(t, column[string], selectLive)
-		return err
-	})
-	return ids, err
+func (s *Store) Live(ctx context.Context) ([]string, error) {
+	return readList(ctx, s, column[string], selectLive)
 }
 
 // Load implements store.Rounds. It reads the Work that no decision has settled, so that what is finished costs nothing.

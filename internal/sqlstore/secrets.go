@@ -5,11 +5,8 @@ import "context"
 const selectSecret = `SELECT sealed FROM secrets WHERE name = $1`
 
 // Secret implements store.Secrets.
-func (s *Store) Secret(ctx context.Context, name string) (sealed []byte, err error) {
-	err = s.view(ctx, func(t *tx) error {
-		sealed, err = one(t, column[[]byte], selectSecret, name)
-		return err
-	})
+func (s *Store) Secret(ctx context.Context, name string) ([]byte, error) {
+	sealed, err := readOne(ctx, s, column[[]byte], selectSecret, name)
 	return sealed, about(err, "secret %s", name)
 }
 

@@ -93,22 +93,27 @@ func (db *sqliteDB) start(ctx context.Context, log *slog.Logger) error {
 	return nil
 }
 
-// view implements database.
-func (db *sqliteDB) view(ctx context.Context, fn func(*tx) error) error {
-	var conn *prepared
+// look implements database.
+func (db *sqliteDB) look(ctx context.Context, fn func(*tx) error) error {
 	select {
-	case conn = <-db.idle:
+	case conn := <-db.idle:
+		defer func() { db.idle <- conn }()
+		return fn(&tx{context.WithoutCancel(ctx), conn, sqliteDialect})
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	defer func() { db.idle <- conn }()
-	t := &tx{context.WithoutCancel(ctx), conn, sqliteDialect}
-	if _, err := t.exec("BEGIN"); err != nil {
-		return err
-	}
-	err := fn(t)
-	_, end := t.exec("ROLLBACK")
-	return errors.Join(err, end)
+}
+
+// view implements database.
+func (db *sqliteDB) view(ctx context.Context, fn func(*tx) error) error {
+	return db.look(ctx, func(t *tx) error {
+		if _, err := t.exec("BEGIN"); err != nil {
+			return err
+		}
+		err := fn(t)
+		_, end := t.exec("ROLLBACK")
+		return errors.Join(err, end)
+	})
 }
 
 // update implements database.
@@ -188,7 +193,7 @@ func isolate(t *tx, fn func(*tx) error) (failed, broken error) {
 
 // Ping implements database.
 func (db *sqliteDB) Ping(ctx context.Context) error {
-	return db.view(ctx, func(t *tx) error {
+	return db.look(ctx, func(t *tx) error {
 		_, err := one(t, column[int], "SELECT 1")
 		return err
 	})

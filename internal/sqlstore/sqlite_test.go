@@ -285,6 +285,7 @@ func TestHotStatementsUseIndexes(t *testing.T) {
 		"live":       selectLive,
 		"ARN":        selectHost + `WHERE arn = $1 AND deregistered_at = 0`,
 		"access key": selectAccessKey + `WHERE id = $1`,
+		"user keys":  selectAccessKey + ofUser,
 		"list":       `SELECT d.id FROM deployments d ORDER BY d.created_at DESC, d.id DESC LIMIT $1`,
 	} {
 		err := s.view(t.Context(), func(tx *tx) error {

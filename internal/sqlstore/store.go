@@ -31,6 +31,8 @@ var _ store.Store = (*Store)(nil)
 
 // database is where transactions run.
 type database interface {
+	// look runs fn, which reads with one statement.
+	look(ctx context.Context, fn func(*tx) error) error
 	// view runs fn in a transaction that sees one moment and changes nothing.
 	view(ctx context.Context, fn func(*tx) error) error
 	// update runs fn in a transaction that is durable when update returns nil, and leaves no trace otherwise. fn may run

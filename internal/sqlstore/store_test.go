@@ -10,7 +10,7 @@ import (
 	"grapnel/internal/store/storetest"
 )
 
-func open(t *testing.T, dsn string) *Store {
+func open(t testing.TB, dsn string) *Store {
 	t.Helper()
 	s, err := Open(t.Context(), dsn, slog.New(slog.DiscardHandler))
 	if err != nil {

@@ -83,6 +83,24 @@ func one[T any](t *tx, scan func(scanner) (T, error), text string, args ...any) 
 	return all[0], nil
 }
 
+// readList is list in a read of its own.
+func readList[T any](ctx context.Context, db database, scan func(scanner) (T, error), text string, args ...any) (all []T, err error) {
+	err = db.look(ctx, func(t *tx) error {
+		all, err = list(t, scan, text, args...)
+		return err
+	})
+	return all, err
+}
+
+// readOne is one in a read of its own.
+func readOne[T any](ctx context.Context, db database, scan func(scanner) (T, error), text string, args ...any) (v T, err error) {
+	err = db.look(ctx, func(t *tx) error {
+		v, err = one(t, scan, text, args...)
+		return err
+	})
+	return v, err
+}
+
 // column scans a row of one column.
 func column[T any](row scanner) (T, error) {
 	var v T

@@ -29,7 +29,7 @@ type Cluster struct {
 
 // Start starts a server and stops it when t and its subtests have ended. It skips t where PostgreSQL is not installed.
 // Tests of one binary that need a server should be subtests of one test: starting takes about a second.
-func Start(t *testing.T) *Cluster {
+func Start(t testing.TB) *Cluster {
 	t.Helper()
 	bin := programs(t)
 	owner := account(t)
@@ -64,7 +64,7 @@ func Start(t *testing.T) *Cluster {
 }
 
 // serve starts the server and waits until it says that it is ready.
-func serve(t *testing.T, cmd *exec.Cmd) {
+func serve(t testing.TB, cmd *exec.Cmd) {
 	t.Helper()
 	stop, err := cmd.StdinPipe()
 	if err != nil {
@@ -100,7 +100,7 @@ func serve(t *testing.T, cmd *exec.Cmd) {
 }
 
 // Database makes an empty database and returns its address.
-func (c *Cluster) Database(t *testing.T) string {
+func (c *Cluster) Database(t testing.TB) string {
 	t.Helper()
 	name := fmt.Sprintf("test%d", c.databases.Add(1))
 	db, err := sql.Open("pgx", c.address("postgres"))
@@ -119,7 +119,7 @@ func (c *Cluster) address(database string) string {
 }
 
 // programs returns the folder of the newest server that is installed; Debian keeps them outside PATH.
-func programs(t *testing.T) string {
+func programs(t testing.TB) string {
 	t.Helper()
 	var newest string
 	var version int
@@ -141,7 +141,7 @@ func programs(t *testing.T) string {
 }
 
 // account returns whom the server runs as: PostgreSQL refuses to run as root. nil means as we are.
-func account(t *testing.T) *syscall.Credential {
+func account(t testing.TB) *syscall.Credential {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		return nil
