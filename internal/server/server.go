@@ -77,7 +77,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	identities := auth.New(auth.Options{Store: s.store, Key: key, AccountID: o.AccountID})
-	if err := s.ensureRoot(ctx, identities); err != nil {
+	if s.root, err = identities.EnsureRoot(ctx, o.RootAccessKeyID, o.RootSecretAccessKey); err != nil {
 		return nil, err
 	}
 	handler, err := s.assemble(ctx, identities, key)
@@ -93,15 +93,8 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 		// HTTP/2 costs three times the memory for each waiting agent.
 		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
 	}
-	return s, nil
-}
-
-func (s *Server) ensureRoot(ctx context.Context, identities *auth.Auth) (err error) {
-	s.root, err = identities.EnsureRoot(ctx, s.opts.RootAccessKeyID, s.opts.RootSecretAccessKey)
-	if err != nil {
-		return err
-	}
-	return auth.WriteCredentials(s.credentialsFile(), s.root)
+	// Last of all: once the file is there, the server answers.
+	return s, auth.WriteCredentials(s.credentialsFile(), s.root)
 }
 
 func (s *Server) credentialsFile() string { return filepath.Join(s.opts.DataDir, "credentials") }
