@@ -290,10 +290,27 @@ func (f *fake) wait(what string, condition func() bool) {
 	}
 }
 
+// intercepting has every call seen by fn before it is served.
+func (f *fake) intercepting(fn func(w http.ResponseWriter, r *http.Request, operation string) bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.intercept = fn
+}
+
+// handOver queues commands once more, or changed.
+func (f *fake) handOver(commands ...*awsapi.HostCommand) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.queue = append(f.queue, commands...)
+	f.changed.Broadcast()
+}
+
 // end waits for a command's end and returns it; a no-op has no completion.
 func (f *fake) end(id string) (noop bool, end completion) {
 	f.t.Helper()
+	f.mu.Lock()
 	c := f.commands[id]
+	f.mu.Unlock()
 	f.wait("the end of "+id, func() bool {
 		noop = len(c.acknowledged) > 0 && c.acknowledged[0]
 		return noop || len(c.completed) > 0

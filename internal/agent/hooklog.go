@@ -1,7 +1,9 @@
 package agent
 
 import (
+	"bytes"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -41,6 +43,7 @@ type hookLog struct {
 	scriptsBuf []byte
 	allBuf     []byte
 	tail       script.Tail
+	lastError  string // newest line of stderr
 	stamps     stamps
 	broken     bool // a write failed, and it was said
 
@@ -106,11 +109,20 @@ func (l *hookLog) line(prefix string, text []byte) {
 // output is called with each line of a script's output.
 func (l *hookLog) output(stream string, text []byte) {
 	if stream == script.Stdout {
-		l.line("[stdout]", text)
-	} else {
-		l.line("[stderr]", text)
+		l.line(stdoutPrefix, text)
+		return
+	}
+	l.line(stderrPrefix, text)
+	if len(bytes.TrimSpace(text)) > 0 {
+		l.lastError = stderrPrefix + strings.ToValidUTF8(string(text), "\uFFFD") // not concurrent with itself
 	}
 }
+
+// What a line of output begins with (agent.md 9.6).
+const (
+	stdoutPrefix = "[stdout]"
+	stderrPrefix = "[stderr]"
+)
 
 // flush writes the buffers. A log that cannot be written, because the disk is full say, must not fail the script.
 func (l *hookLog) flush() {
@@ -131,9 +143,14 @@ func (l *hookLog) check(_ int, err error) {
 	}
 }
 
+// lastLines returns the tail of the output. The newest line of stderr is always in it: the two streams are read
+// separately, so a script that has written much to stdout may have had its last words on stderr read before that.
 func (l *hookLog) lastLines() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if lines := l.tail.String(); l.lastError != "" && !strings.Contains(lines, l.lastError) {
+		l.tail.Add(l.lastError)
+	}
 	return l.tail.String()
 }
 

@@ -111,8 +111,8 @@ func (r scriptRun) blame(f *scriptFailure) error {
 	if r.from.previous {
 		f.message += fmt.Sprintf(" (a script of the revision installed before this one, in %s)%s", r.from.dir.archive(), wayPast(r.event))
 	}
-	r.log.line("", []byte(f.message))
 	f.log = r.log.lastLines()
+	r.log.line("", []byte(f.message))
 	return f
 }
 

@@ -374,7 +374,7 @@ func TestDownloadFailures(t *testing.T) {
 func TestNoSpaceForTheBundle(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)
-	h.intercept = func(w http.ResponseWriter, _ *http.Request, operation string) bool {
+	h.intercepting(func(w http.ResponseWriter, _ *http.Request, operation string) bool {
 		if operation != "GetObject" {
 			return false
 		}
@@ -382,7 +382,7 @@ func TestNoSpaceForTheBundle(t *testing.T) {
 		w.Header().Set("ETag", `"e"`)
 		w.WriteHeader(http.StatusOK)
 		return true
-	}
+	})
 	doc := h.put("d-BIG", nil)
 	delete(doc["Revision"].(map[string]any)["S3Revision"].(map[string]any), "ETag")
 	end := h.run("DownloadBundle", doc)
@@ -420,7 +420,7 @@ func TestDownloadIsResumed(t *testing.T) {
 	}
 	data := files{"appspec.yml": "version: 0.0\nos: linux\n", "noise": string(noise) + big}.zip(t)
 	var ranges []string
-	h.intercept = func(w http.ResponseWriter, r *http.Request, operation string) bool {
+	h.intercepting(func(w http.ResponseWriter, r *http.Request, operation string) bool {
 		if operation != "GetObject" {
 			return false
 		}
@@ -436,7 +436,7 @@ func TestDownloadIsResumed(t *testing.T) {
 		io.WriteString(w, string(data[:len(data)/2])) //nolint:errcheck // the connection is cut next
 		http.NewResponseController(w).Flush()         //nolint:errcheck // as above
 		panic(http.ErrAbortHandler)
-	}
+	})
 	if end := h.run("DownloadBundle", h.put("d-CUT", data)); end.ErrorCode != 0 {
 		t.Fatal(end.Message)
 	}

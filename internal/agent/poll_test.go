@@ -53,15 +53,9 @@ func TestCommandHandedOverTwice(t *testing.T) {
 	id := h.send("AfterInstall", doc)
 	waitFor(t, log)
 	again := h.commandOf(id)
-	h.mu.Lock()
-	h.queue = append(h.queue, again, again)
-	h.changed.Broadcast()
-	h.mu.Unlock()
+	h.handOver(again, again)
 	h.end(id)
-	h.mu.Lock()
-	h.queue = append(h.queue, again)
-	h.changed.Broadcast()
-	h.mu.Unlock()
+	h.handOver(again)
 	h.wait("the second report", func() bool { return len(h.commands[id].completed) == 2 })
 	if got := readFile(t, log); got != "started\nended\n" {
 		t.Errorf("trace = %q, want the hook to have run once", got)
@@ -199,34 +193,26 @@ func TestPanicIsReported(t *testing.T) {
 
 func TestCommandsForOthersAreIgnored(t *testing.T) {
 	t.Parallel()
-	h := startHost(t)
+	h := newHost(t, newFake(t))
 	doc := h.put("d-X", files{"appspec.yml": "version: 0.0\nos: linux\n"}.zip(t))
-	for _, spoil := range []func(*awsapi.HostCommand){
-		func(c *awsapi.HostCommand) { c.HostIdentifier = aws.String(testHost + "0") },
-		func(c *awsapi.HostCommand) { c.HostIdentifier = nil },
-		func(c *awsapi.HostCommand) { c.CommandName = aws.String("") },
-		func(c *awsapi.HostCommand) { c.HostCommandIdentifier = nil },
-	} {
+	spoilt := func(spoil func(*awsapi.HostCommand)) string {
 		id := h.send("DownloadBundle", doc)
-		cmd := h.commandOf(id)
-		spoil(cmd)
-		h.mu.Lock()
-		h.queue = []*awsapi.HostCommand{cmd}
-		h.changed.Broadcast()
-		h.mu.Unlock()
+		spoil(h.queue[len(h.queue)-1]) // nobody polls yet
+		return id
 	}
-	part := h.send("DownloadBundle", doc)
-	cmd := h.commandOf(part)
-	cmd.HostIdentifier = aws.String("user/host-1")
-	h.mu.Lock()
-	h.queue = []*awsapi.HostCommand{cmd}
-	h.changed.Broadcast()
-	h.mu.Unlock()
-	h.end(part)
+	ignored := []string{
+		spoilt(func(c *awsapi.HostCommand) { c.HostIdentifier = aws.String(testHost + "0") }),
+		spoilt(func(c *awsapi.HostCommand) { c.HostIdentifier = nil }),
+		spoilt(func(c *awsapi.HostCommand) { c.CommandName = aws.String("") }),
+		spoilt(func(c *awsapi.HostCommand) { c.HostCommandIdentifier = nil }),
+	}
+	taken := spoilt(func(c *awsapi.HostCommand) { c.HostIdentifier = aws.String("user/host-1") }) // a part is enough
+	h.start()
+	h.end(taken)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for id, c := range h.commands {
-		if id != part && len(c.acknowledged) > 0 {
+	for _, id := range ignored {
+		if c := h.commands[id]; len(c.acknowledged) > 0 || len(c.completed) > 0 {
 			t.Errorf("%s was taken", id)
 		}
 	}

@@ -111,7 +111,7 @@ func TestKilledInAHook(t *testing.T) {
 	if syscall.Kill(pid, 0) != nil {
 		t.Fatal("the script did not outlive its agent, so there is nothing to end")
 	}
-	h.queue = append(h.queue, h.commandOf(id)) // as a service does that is in doubt
+	h.handOver(h.commandOf(id)) // as a service does that is in doubt
 
 	again := h.startProcess()
 	_, end := h.end(id)
