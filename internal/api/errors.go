@@ -44,7 +44,7 @@ func oneOf[E interface {
 
 func applicationDoesNotExist(name string) error {
 	return failure(awsapi.ApplicationDoesNotExistException,
-		"list-applications shows the applications there are. No application found for name: %s", name)
+		"Check the name with list-applications. No application found for name: %s", name)
 }
 
 func applicationAlreadyExists(name string) error {
@@ -54,7 +54,7 @@ func applicationAlreadyExists(name string) error {
 
 func groupDoesNotExist(application, name string) error {
 	return failure(awsapi.DeploymentGroupDoesNotExistException,
-		"list-deployment-groups shows the groups of application %s. No Deployment Group found for name: %s", application, name)
+		"Check the name with list-deployment-groups --application-name %s. No Deployment Group found for name: %s", application, name)
 }
 
 func groupAlreadyExists(application, name string) error {
@@ -64,7 +64,7 @@ func groupAlreadyExists(application, name string) error {
 
 func configDoesNotExist(name string) error {
 	return failure(awsapi.DeploymentConfigDoesNotExistException,
-		"list-deployment-configs shows the configurations there are. No Deployment Configuration found for name: %s", name)
+		"Check the name with list-deployment-configs. No Deployment Configuration found for name: %s", name)
 }
 
 func revisionDoesNotExist(application, revision string) error {
@@ -74,7 +74,7 @@ func revisionDoesNotExist(application, revision string) error {
 }
 
 func deploymentDoesNotExist(id string) error {
-	return failure(awsapi.DeploymentDoesNotExistException, "list-deployments shows the deployments there are. No deployment found for id: %s", id)
+	return failure(awsapi.DeploymentDoesNotExistException, "Check the id with list-deployments. No deployment found for id: %s", id)
 }
 
 // deploymentLimitExceeded names the live deployment in single quotes, where deployment tools look for it (service.md 2.6).
@@ -99,7 +99,7 @@ func notYet(message string) error {
 
 func instanceNotRegistered(name string) error {
 	return failure(awsapi.InstanceNotRegisteredException,
-		"list-on-premises-instances shows the instances there are; register this one with register-on-premises-instance. No on-premises instance found for name: %s", name)
+		"Check the name with list-on-premises-instances, or register the instance. No on-premises instance found for name: %s", name)
 }
 
 // isMissing reports whether the store does not have what was asked for.

@@ -82,7 +82,7 @@ func (a *API) getDeploymentInstance(ctx context.Context, in *awsapi.GetDeploymen
 	}
 	if len(unknown) > 0 {
 		return nil, failure(awsapi.InstanceDoesNotExistException,
-			"list-deployment-instances shows the instances of deployment %s. No instance found for id: %s", *in.DeploymentId, id)
+			"Check the id with list-deployment-instances --deployment-id %s. No instance found for id: %s", *in.DeploymentId, id)
 	}
 	return &awsapi.GetDeploymentInstanceOutput{InstanceSummary: &summaries[0]}, nil
 }

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"sync"
 	"testing"
 
 	"grapnel/internal/awsapi"
@@ -50,4 +51,24 @@ func TestResourceTags(t *testing.T) {
 		{"no keys", "UntagResource", fields{"ResourceArn": prefix + application}, "TagRequired"},
 		{"too many at the start", "CreateApplication", fields{"applicationName": "x", "tags": append(many, append(one, fields{"Key": "l"})...)}, "InvalidTagsToAdd"},
 	})
+}
+
+// Two changes at once must not undo one another.
+func TestConcurrentChangesAllCount(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	do[fields](s, "CreateApplication", fields{"applicationName": "shop"})
+	keys := names("k", 20)
+	var calls sync.WaitGroup
+	for _, key := range keys {
+		calls.Go(func() {
+			name, _ := s.call("TagResource", fields{"ResourceArn": prefix + "application:shop", "Tags": []fields{{"Key": key}}}, nil)
+			if name != "" {
+				t.Error(name)
+			}
+		})
+	}
+	calls.Wait()
+	out := do[awsapi.ListTagsForResourceOutput](s, "ListTagsForResource", fields{"ResourceArn": prefix + "application:shop"})
+	s.equal("tags", len(out.Tags), len(keys))
 }

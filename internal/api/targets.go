@@ -178,7 +178,7 @@ func (a *API) deploymentTargets(ctx context.Context, deployment *string, ids []s
 		target, ok := targets[id]
 		if !ok {
 			return nil, failure(awsapi.DeploymentTargetDoesNotExistException,
-				"list-deployment-targets shows the targets of deployment %s. No deployment target found for id: %s", *deployment, id)
+				"Check the id with list-deployment-targets --deployment-id %s. No deployment target found for id: %s", *deployment, id)
 		}
 		shown[i] = a.shownTarget(d, target)
 	}

@@ -153,3 +153,19 @@ func TestInstancesOfADeployment(t *testing.T) {
 		{"26", "BatchGetDeploymentInstances", fields{"deploymentId": id, "instanceIds": names("t", 26)}, "BatchLimitExceeded"},
 	})
 }
+
+// A host that never takes its Work: the event has a start all the same, so that its length can be told.
+func TestEventThatNobodyTook(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.shop("web1")
+	id := s.deployment("v1.zip", nil)
+	s.decide(id)
+	start := s.now()
+	s.advance(6 * time.Minute)
+	s.decide(id)
+	event := s.target(id, "web1").LifecycleEvents[0]
+	if event.Status != "Failed" || !event.StartTime.Equal(start) || event.EndTime.IsZero() || event.Diagnostics == nil {
+		t.Errorf("event: %+v", event)
+	}
+}
