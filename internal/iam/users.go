@@ -102,7 +102,7 @@ func (s *service) listUsers(ctx context.Context, in *listUsersInput) (*listUsers
 func (s *service) usersBelow(ctx context.Context, prefix, after string, limit int) ([]store.User, error) {
 	var found []store.User
 	for {
-		batch, err := s.users.Users(ctx, after, maxPage)
+		batch, err := s.users.Users(ctx, after, limit)
 		if err != nil {
 			return nil, err
 		}
@@ -111,7 +111,7 @@ func (s *service) usersBelow(ctx context.Context, prefix, after string, limit in
 				found = append(found, u)
 			}
 		}
-		if len(batch) < maxPage || len(found) >= limit {
+		if len(batch) < limit || len(found) >= limit {
 			return found[:min(limit, len(found))], nil
 		}
 		after = batch[len(batch)-1].Name
