@@ -59,11 +59,14 @@ func (s *rows) Load(_ context.Context, id string) (deploy.State, error) {
 	return s.state, nil
 }
 
-func (s *rows) Commit(_ context.Context, r store.Round) error {
+func (s *rows) Commit(ctx context.Context, r store.Round) error {
 	if s.committing != nil {
 		if err := s.committing(r); err != nil {
 			return err
 		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

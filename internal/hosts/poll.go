@@ -15,9 +15,6 @@ import (
 const (
 	// handOverAgain is how long a Work may stay unacknowledged before it is handed over again.
 	handOverAgain = 30 * time.Second
-	// lookAgain is how often a held poll looks although nobody rang: for Work to be handed over again, and for Work that
-	// another server issued.
-	lookAgain = 10 * time.Second
 	// replyLimit bounds what is still stored for a caller that has gone away.
 	replyLimit = 10 * time.Second
 )
@@ -45,7 +42,6 @@ func (s *Service) PollHostCommand(ctx context.Context, caller Caller, in *awsapi
 		}
 		select {
 		case <-rung:
-		case <-time.After(lookAgain):
 		case <-end.C:
 			return &awsapi.PollHostCommandOutput{}, nil
 		case <-s.draining:
@@ -62,13 +58,13 @@ func (s *Service) handOver(ctx context.Context, caller Caller) (store.Command, e
 	if err := ctx.Err(); err != nil {
 		return store.Command{}, err
 	}
-	storing, cancel := context.WithTimeout(context.WithoutCancel(ctx), replyLimit)
-	defer cancel()
 	at := now()
-	command, err := s.store.HandOver(storing, caller.Name, at, at.Add(-handOverAgain))
+	command, err := s.store.HandOver(context.WithoutCancel(ctx), caller.Name, at, at.Add(-handOverAgain))
 	if err != nil {
 		return store.Command{}, err
 	}
+	// A poll that is held then looks whether somebody took it. After a restart nobody rings, and the next poll looks.
+	time.AfterFunc(handOverAgain+time.Millisecond, func() { s.bells.ring([]string{caller.Name}) })
 	awsjson.AfterReply(ctx, func(failed error) {
 		if failed != nil {
 			s.handBack(context.WithoutCancel(ctx), caller, command)
