@@ -41,7 +41,6 @@ func (s *Store) DeleteConfig(ctx context.Context, name string) error {
 		if err := t.must(`DELETE FROM deployment_configs WHERE name = $1`, name); err != nil {
 			return err
 		}
-		// Looked at after the DELETE: it holds the row that whoever begins to refer to the config has to lock.
 		users, err := list(t, column[string], `SELECT name FROM deployment_groups WHERE config = $1
 			UNION ALL SELECT id FROM deployments WHERE config = $1 AND live`, name)
 		if err == nil && len(users) > 0 {

@@ -12,7 +12,7 @@ import (
 func (s *Store) CreateGroup(ctx context.Context, g store.Group) error {
 	application, name := awsapi.Value(g.Info.ApplicationName), awsapi.Value(g.Info.DeploymentGroupName)
 	err := s.update(ctx, func(t *tx) error {
-		if err := lockConfig(t, g); err != nil {
+		if err := touchConfig(t, g); err != nil {
 			return err
 		}
 		return exists(t.must(`INSERT INTO deployment_groups (id, application_id, name, config, info, tags)
@@ -23,10 +23,10 @@ func (s *Store) CreateGroup(ctx context.Context, g store.Group) error {
 	return about(err, "deployment group %s of application %s", name, application)
 }
 
-// lockConfig keeps a custom config from being deleted while a group begins to refer to it. Predefined ones have no row.
-func lockConfig(t *tx, g store.Group) error {
-	_, err := list(t, column[string], `SELECT name FROM deployment_configs WHERE name = $1 {{lock}}`,
-		awsapi.Value(g.Info.DeploymentConfigName))
+// touchConfig keeps a custom config from being deleted while a group begins to refer to it: PostgreSQL lets one of two
+// that write a row begin anew. Predefined configs have no row.
+func touchConfig(t *tx, g store.Group) error {
+	_, err := t.exec(`UPDATE deployment_configs SET name = name WHERE name = $1`, awsapi.Value(g.Info.DeploymentConfigName))
 	return err
 }
 
@@ -93,7 +93,7 @@ const inApplication = ` WHERE name = $2 AND application_id = (SELECT id FROM app
 // UpdateGroup implements store.Groups.
 func (s *Store) UpdateGroup(ctx context.Context, application, name string, g store.Group) error {
 	err := s.update(ctx, func(t *tx) error {
-		if err := lockConfig(t, g); err != nil {
+		if err := touchConfig(t, g); err != nil {
 			return err
 		}
 		return exists(t.must(`UPDATE deployment_groups SET name = $3, config = $4, info = $5, tags = $6`+inApplication,

@@ -49,6 +49,9 @@ func openPostgres(ctx context.Context, dsn string, log *slog.Logger) (database, 
 
 // look implements database.
 func (db *postgresDB) look(ctx context.Context, fn func(*tx) error) error {
+	if db.closed.Load() {
+		return ErrClosed
+	}
 	return fn(&tx{ctx, db.pool, postgresDialect})
 }
 
@@ -59,9 +62,6 @@ func (db *postgresDB) view(ctx context.Context, fn func(*tx) error) error {
 
 // update implements database.
 func (db *postgresDB) update(ctx context.Context, fn func(*tx) error) error {
-	if db.closed.Load() {
-		return ErrClosed
-	}
 	for attempt := 1; ; attempt++ {
 		err := db.run(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead}, fn)
 		if !isRetry(err) || attempt == maxAttempts {
@@ -76,6 +76,9 @@ func (db *postgresDB) update(ctx context.Context, fn func(*tx) error) error {
 }
 
 func (db *postgresDB) run(ctx context.Context, opts *sql.TxOptions, fn func(*tx) error) error {
+	if db.closed.Load() {
+		return ErrClosed
+	}
 	on, err := db.pool.BeginTx(ctx, opts)
 	if err != nil {
 		return err

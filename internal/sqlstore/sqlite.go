@@ -36,9 +36,9 @@ type sqliteDB struct {
 	idle    chan *prepared // readers that nobody uses
 	writer  *prepared
 
-	mu      sync.RWMutex // held for reading while a write is queued
-	closed  bool
+	mu      sync.RWMutex // held for reading while a write is queued, so that nobody queues one after Close
 	queue   chan *pendingWrite
+	closed  chan struct{}
 	drained chan struct{}
 }
 
@@ -59,7 +59,7 @@ func openSQLite(ctx context.Context, path string, log *slog.Logger) (database, e
 	}
 	db := &sqliteDB{
 		pool: pool, readers: readers, idle: make(chan *prepared, sqliteReaders),
-		queue: make(chan *pendingWrite, maxBatch), drained: make(chan struct{}),
+		queue: make(chan *pendingWrite, maxBatch), closed: make(chan struct{}), drained: make(chan struct{}),
 	}
 	if err := db.start(ctx, log); err != nil {
 		return nil, errors.Join(fmt.Errorf("SQLite file %s: %w", path, err), pool.Close(), readers.Close())
@@ -99,6 +99,8 @@ func (db *sqliteDB) look(ctx context.Context, fn func(*tx) error) error {
 	case conn := <-db.idle:
 		defer func() { db.idle <- conn }()
 		return fn(&tx{context.WithoutCancel(ctx), conn, sqliteDialect})
+	case <-db.closed:
+		return ErrClosed
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -129,8 +131,10 @@ func (db *sqliteDB) update(ctx context.Context, fn func(*tx) error) error {
 func (db *sqliteDB) enqueue(ctx context.Context, w *pendingWrite) error {
 	db.mu.RLock()
 	defer db.mu.RUnlock()
-	if db.closed {
+	select {
+	case <-db.closed:
 		return ErrClosed
+	default:
 	}
 	select {
 	case db.queue <- w:
@@ -201,20 +205,29 @@ func (db *sqliteDB) Ping(ctx context.Context) error {
 
 // Close implements database.
 func (db *sqliteDB) Close() error {
-	db.mu.Lock()
-	if db.closed {
-		db.mu.Unlock()
+	if !db.refuse() {
 		return nil
 	}
-	db.closed = true
-	close(db.queue)
-	db.mu.Unlock()
 	<-db.drained
 	err := db.writer.close()
 	for range sqliteReaders {
 		err = errors.Join(err, (<-db.idle).close())
 	}
 	return errors.Join(err, db.readers.Close(), db.pool.Close())
+}
+
+// refuse lets nothing begin any more; false says that Close was called before.
+func (db *sqliteDB) refuse() bool {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	select {
+	case <-db.closed:
+		return false
+	default:
+	}
+	close(db.closed)
+	close(db.queue)
+	return true
 }
 
 // prepared is one connection that keeps its statements compiled.

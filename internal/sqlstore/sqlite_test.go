@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"grapnel/internal/store"
 )
@@ -136,6 +138,9 @@ func TestClose(t *testing.T) {
 	done.Wait()
 	if err := s.DeleteUser(t.Context(), "0"); !errors.Is(err, ErrClosed) {
 		t.Errorf("write after Close: got %v, want %v", err, ErrClosed)
+	}
+	if _, err := s.User(t.Context(), "0"); !errors.Is(err, ErrClosed) {
+		t.Errorf("read after Close: got %v, want %v", err, ErrClosed)
 	}
 	again := open(t, file)
 	for i, result := range results {
@@ -303,4 +308,26 @@ func TestHotStatementsUseIndexes(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// TestBubble runs the store under a clock that stands still while anybody works, as the simulation does.
+func TestBubble(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "grapnel.db")
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, file)
+		begin := time.Now()
+		for day := range 10 {
+			if err := s.CreateUser(t.Context(), store.User{Name: fmt.Sprint(day), Path: "/"}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(24 * time.Hour)
+		}
+		if got := userNames(t, s); got != "0 1 2 3 4 5 6 7 8 9" {
+			t.Errorf("stored users: %s", got)
+		}
+		if got := time.Since(begin); got != 240*time.Hour {
+			t.Errorf("the clock moved by %v, want ten days", got)
+		}
+	})
 }

@@ -18,7 +18,7 @@ import (
 	"grapnel/internal/store"
 )
 
-// ErrClosed is what a write gets after Close.
+// ErrClosed is what a read or a write gets after Close.
 var ErrClosed = errors.New("the store is closed")
 
 // Store is a store.Store on SQLite or PostgreSQL.
@@ -39,7 +39,7 @@ type database interface {
 	// more than once.
 	update(ctx context.Context, fn func(*tx) error) error
 	Ping(ctx context.Context) error
-	// Close lets the writes under way end and refuses later ones.
+	// Close lets what is under way end and refuses the rest with ErrClosed.
 	Close() error
 }
 

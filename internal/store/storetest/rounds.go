@@ -128,7 +128,8 @@ func roundGuards(t *testing.T, s store.Store) {
 	fails(t, s.Commit(ctx, settle), store.ErrConflict) // it is settled
 
 	ok(t, s.Commit(ctx, end(loaded(t, s, "d-1"), deploy.Failed, deploy.TargetFailed)))
-	fails(t, s.Commit(ctx, firstRound(loaded(t, s, "d-1"))), store.ErrConflict) // it has ended
+	ended := store.Round{State: loaded(t, s, "d-1"), At: after(time.Hour), Decision: deploy.Decision{Status: deploy.InProgress}}
+	fails(t, s.Commit(ctx, ended), store.ErrConflict)
 }
 
 // roundIsAllOrNothing lets the last part of a big round fail.
