@@ -40,7 +40,7 @@ func (s *Store) HandOver(ctx context.Context, host string, at, again time.Time) 
 // HandBack implements store.Commands. A Work that was taken or handed over again since is left alone.
 func (s *Store) HandBack(ctx context.Context, work string, at time.Time) error {
 	return s.update(ctx, func(t *tx) error {
-		_, err := t.exec(`UPDATE work SET handed_at = 0, handovers = handovers - 1
+		_, err := t.exec(`UPDATE work SET handed_at = 0
 			WHERE id = $1 AND handed_at = $2 AND status = 'Pending'`, work, micros(at))
 		return err
 	})

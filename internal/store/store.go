@@ -229,7 +229,8 @@ type Commands interface {
 	// HandOver returns the host's oldest Pending Work that was never handed over, or last before again, and stores that it
 	// was handed over at at. ErrNotFound when there is none.
 	HandOver(ctx context.Context, host string, at, again time.Time) (Command, error)
-	// HandBack forgets the last hand-over of a Work: writing the reply failed.
+	// HandBack forgets when a Work was last handed over, because writing the reply failed: it may be handed over again at once.
+	// Handovers stays: a caller that hung up after it had read the reply looks the same, and then two executions know of it.
 	HandBack(ctx context.Context, work string, at time.Time) error
 	Command(ctx context.Context, work string) (Command, error)
 	// Acknowledge makes a Pending Work Running (noop: Succeeded) and returns it. Of a Work that is not Pending it changes

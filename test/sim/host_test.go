@@ -23,6 +23,7 @@ type habits struct {
 	failure   float64       // a script fails
 	noop      float64       // there is nothing to run
 	lostReply float64       // a reply does not arrive
+	hangUp    float64       // it breaks the connection as soon as it has a command, so that the server thinks it lost
 	slow      float64       // it takes its time before it acknowledges, longer than until the next hand-over
 	vanish    float64       // it acknowledges and is not heard of again about this command
 	late      float64       // it completes after the timeout
@@ -36,6 +37,7 @@ func drawHabits(r *rand.Rand) habits {
 		return h
 	}
 	h.lostReply = pick(r, 0, 0.05, 0.3)
+	h.hangUp = pick(r, 0, 0.3)
 	h.slow = pick(r, 0, 0, 0.2)
 	h.vanish = pick(r, 0, 0, 0, 0.1)
 	h.late = pick(r, 0, 0, 0, 0.05)
@@ -81,8 +83,25 @@ func (h *host) poll() {
 		case !ok:
 			h.world.sleep(time.Second + time.Duration(h.world.random().IntN(5000))*time.Millisecond)
 		case command != nil:
+			if h.chance(h.habits.hangUp) {
+				h.handBack(*command.HostCommandIdentifier)
+			}
 			h.world.running.Go(func() { h.obey(ctx, *command.HostCommandIdentifier) })
 		}
+	}
+}
+
+// handBack does what the server does when it could not write a reply.
+func (h *host) handBack(work string) {
+	c, err := h.world.store.Command(h.world.ctx, work)
+	if err == nil {
+		err = h.world.store.HandBack(h.world.ctx, work, c.HandedAt)
+	}
+	if err != nil && h.world.ctx.Err() == nil {
+		h.world.fail(err)
+	}
+	if s := h.world.server.Load(); s != nil {
+		s.service.Issued([]string{h.caller.Name})
 	}
 }
 

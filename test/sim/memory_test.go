@@ -109,7 +109,6 @@ func (m *memory) RegisterHost(_ context.Context, h store.Host) error {
 
 func (m *memory) Hosts(context.Context) ([]store.Host, error)       { return m.hosts, nil }
 func (m *memory) HostsSeen(context.Context, []store.Presence) error { return nil }
-func (m *memory) HandBack(context.Context, string, time.Time) error { return nil }
 func (m *memory) OpenDeployments(context.Context, string) ([]store.Deployment, error) {
 	return nil, nil
 }
@@ -293,6 +292,15 @@ func (m *memory) HandOver(_ context.Context, host string, at, again time.Time) (
 		}
 	}
 	return store.Command{}, store.ErrNotFound
+}
+
+func (m *memory) HandBack(_ context.Context, work string, at time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if w := m.work[work]; w.Status == deploy.WorkPending && w.HandedAt.Equal(at) {
+		w.HandedAt = time.Time{}
+	}
+	return nil
 }
 
 func (m *memory) Command(_ context.Context, work string) (store.Command, error) {
