@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -136,3 +137,12 @@ func bothTransports(t *testing.T, test func(*testing.T, *server)) {
 
 // text is n bytes that differ from place to place.
 func text(n int) string { return strings.Repeat("0123456789abcdef-", n/17+1)[:n] }
+
+// writeMegabytes makes a file of some MiB.
+func writeMegabytes(file, count string) error {
+	n, err := strconv.Atoi(count)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, []byte(text(n<<20)), 0o600)
+}
