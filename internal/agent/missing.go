@@ -18,23 +18,24 @@ func findScript(archive string, s appspec.Script) *scriptFailure {
 	if _, err := os.Stat(path); err == nil {
 		return nil
 	}
-	message := fmt.Sprintf("script %s (AppSpec line %d) does not exist: looked for it at %s", s.Location, s.Line, filepath.Clean(path))
+	// The advice comes first: consoles and summaries cut messages at their end, and the path is long.
+	message := fmt.Sprintf("script %s (AppSpec line %d) does not exist%s. ", s.Location, s.Line, suggestion(archive, s.Location))
 	if strings.HasPrefix(s.Location, "/") {
-		message += ". A location is a path inside the bundle, also when it begins with \"/\""
+		message += "A location is a path inside the bundle, also when it begins with \"/\". "
 	}
-	message += suggestion(archive, s.Location)
+	message += "Looked for it at " + filepath.Clean(path)
 	return &scriptFailure{code: awsapi.CodeScriptMissing, script: s.Location, message: message}
 }
 
-// suggestion names the file of an archive that was probably meant by a path which is not there, as the end of a sentence;
-// "" when nothing comes close.
-func suggestion(archive, wanted string) string {
+// suggestion names the file of an archive that was probably meant by a path which is not there, to follow that sentence;
+// "" when nothing comes close. key is the AppSpec's key whose value the path is.
+func suggestion(archive, key, wanted string) string {
 	files := filesOf(archive)
 	if near := sameEnding(files, wanted); near != "" {
-		return fmt.Sprintf(". The bundle has %q: write that", near)
+		return fmt.Sprintf(". The bundle has %q: write \"%s: %s\"", near, key, near)
 	}
 	if near := appspec.Suggest(wanted, files); near != "" {
-		return fmt.Sprintf(". Did you mean %q, which is in the bundle?", near)
+		return fmt.Sprintf(": did you mean %q, which is in the bundle?", near)
 	}
 	return ""
 }

@@ -103,14 +103,14 @@ func isAtOrBelow(path, folder string) bool {
 // on the mount.
 func (m mount) check(what, where string, bytes, files int64) error {
 	if bytes > m.bytes {
-		return fmt.Errorf("no space left on the device mounted at %s (it holds %s): %s needs %s, %s are free; "+
-			"nothing was changed there. Free some space, or keep fewer old revisions with max_revisions",
-			m.point, where, what, mebibytes(bytes), mebibytes(m.bytes))
+		return fmt.Errorf("no space left on the device mounted at %s: %s needs %s, %s are free; "+
+			"nothing was changed there. Free some space, or keep fewer old revisions with max_revisions. The device holds %s",
+			m.point, what, mebibytes(bytes), mebibytes(m.bytes), where)
 	}
 	if m.files >= 0 && files > m.files {
-		return fmt.Errorf("no inodes left on the device mounted at %s (it holds %s): %s needs %d files, %d can be made; "+
-			"nothing was changed there. Remove files, or keep fewer old revisions with max_revisions",
-			m.point, where, what, files, m.files)
+		return fmt.Errorf("no inodes left on the device mounted at %s: %s needs %d files, %d can be made; "+
+			"nothing was changed there. Remove files, or keep fewer old revisions with max_revisions. The device holds %s",
+			m.point, what, files, m.files, where)
 	}
 	return nil
 }

@@ -20,8 +20,9 @@ const (
 
 // Bounds of the message of a failed deployment, in bytes and in groups of equal failures.
 const (
-	maxMessage = 2500
-	maxReason  = 200
+	maxMessage = 3500
+	maxFirst   = 1000 // of the first failure: whoever deploys to one host reads nothing else
+	maxReason  = 200  // of each group of equal failures
 	maxGroups  = 5
 )
 
@@ -86,7 +87,7 @@ func (r *round) failures() []failed {
 
 func firstFailure(failures []failed) string {
 	f := failures[0]
-	text := f.summary()
+	text := f.summary(maxFirst)
 	if f.AgentIssue {
 		text = oneLine(f.Diagnostics.Message)
 	}
@@ -98,7 +99,7 @@ func groupFailures(failures []failed) string {
 	var kinds []string
 	count := map[string]int{}
 	for _, f := range failures {
-		kind := f.summary()
+		kind := f.summary(maxReason)
 		if count[kind] == 0 {
 			kinds = append(kinds, kind)
 		}
@@ -123,8 +124,9 @@ func hosts(n int) string {
 	return fmt.Sprintf("%d hosts", n)
 }
 
-// summary names event, script and reason of a failure in words that are equal for equal failures on different hosts.
-func (f Failure) summary() string {
+// summary names event, script and reason of a failure, the reason in at most so many bytes. Equal failures on different
+// hosts are named in equal words.
+func (f Failure) summary(most int) string {
 	if f.AgentIssue {
 		return fmt.Sprintf("%s no answer from the agent", f.Event)
 	}
@@ -132,7 +134,7 @@ func (f Failure) summary() string {
 	if f.Diagnostics.ScriptName != "" {
 		where += " " + f.Diagnostics.ScriptName
 	}
-	return strings.TrimSpace(where + " " + clip(f.Diagnostics.reason(), maxReason))
+	return strings.TrimSpace(where + " " + clip(f.Diagnostics.reason(), most))
 }
 
 // reason is the exit code with the last line of output, or else what was reported.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -28,22 +29,27 @@ var (
 	commands = []string{"ApplicationStop", "DownloadBundle", "BeforeInstall", "Install", "AfterInstall", "ApplicationStart", "ValidateService"}
 )
 
-// TestKillAtEveryStep kills one of the two at each moment of each command. Most of a world's time is waiting, so that
-// many run side by side.
+// sideBySide is how many worlds run at once. A world mostly waits: for the agent's pause after an error, for a command to be
+// handed over again. t.Parallel would run no more than there are processors.
+const sideBySide = 16
+
+// TestKillAtEveryStep kills one of the two at each moment of each command.
 func TestKillAtEveryStep(t *testing.T) {
 	t.Parallel()
-	slots := make(chan struct{}, 12)
+	slots := make(chan struct{}, sideBySide)
+	var worlds sync.WaitGroup
 	for _, victim := range []string{"server", "agent"} {
 		for _, at := range points() {
-			name := fmt.Sprintf("%s/%s %s %s", victim, at.stage, at.op, commandOf(at))
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
+			worlds.Go(func() {
 				slots <- struct{}{}
 				defer func() { <-slots }()
-				newWorld(t, victim, at).run(t)
+				t.Run(fmt.Sprintf("%s %s %s of %s", victim, at.stage, at.op, commandOf(at)), func(t *testing.T) {
+					newWorld(t, victim, at).run(t)
+				})
 			})
 		}
 	}
+	worlds.Wait()
 }
 
 func points() []point {
