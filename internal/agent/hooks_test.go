@@ -83,11 +83,11 @@ func TestMessagesForScriptsThatAreNotThere(t *testing.T) {
 	h := startHost(t)
 	const script = "#!/bin/sh\n"
 	tests := []struct{ name, location, file, want string }{
-		{"ABSOLUTE", "/var/app/current/start.sh", "start.sh", `does not exist: the bundle has "start.sh", write that. A location is a path inside the bundle, also when it begins with "/".`},
-		{"FOLDER", "/var/app/current/scripts/start.sh", "scripts/start.sh", `: the bundle has "scripts/start.sh", write that`},
-		{"ELSEWHERE", "start.sh", "scripts/start.sh", `: the bundle has "scripts/start.sh", write that`},
-		{"TYPO", "start_aplication.sh", "start_application.sh", `: did you mean "start_application.sh", which is in the bundle?`},
-		{"CASE", "Start.sh", "start.sh", `: did you mean "start.sh", which is in the bundle?`},
+		{"ABSOLUTE", "/var/app/current/start.sh", "start.sh", `does not exist. The bundle has "start.sh": write "location: start.sh". A location is a path inside the bundle, also when it begins with "/".`},
+		{"FOLDER", "/var/app/current/scripts/start.sh", "scripts/start.sh", `does not exist. The bundle has "scripts/start.sh": write "location: scripts/start.sh". `},
+		{"ELSEWHERE", "start.sh", "scripts/start.sh", `does not exist. The bundle has "scripts/start.sh": write "location: scripts/start.sh". `},
+		{"TYPO", "start_aplication.sh", "start_application.sh", `does not exist. Did you mean "start_application.sh", which is in the bundle?`},
+		{"CASE", "Start.sh", "start.sh", `does not exist. Did you mean "start.sh", which is in the bundle?`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

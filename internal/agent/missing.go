@@ -12,30 +12,31 @@ import (
 	"grapnel/internal/awsapi"
 )
 
-// findScript returns why a script cannot be run, nil when its file is there.
+// findScript returns why a script cannot be run, nil when its file is there. The advice comes before the path, which is
+// long: summaries cut messages at their end.
 func findScript(archive string, s appspec.Script) *scriptFailure {
 	path := scriptPath(archive, s.Location)
 	if _, err := os.Stat(path); err == nil {
 		return nil
 	}
 	// The advice comes first: consoles and summaries cut messages at their end, and the path is long.
-	message := fmt.Sprintf("script %s (AppSpec line %d) does not exist%s. ", s.Location, s.Line, suggestion(archive, s.Location))
+	message := fmt.Sprintf("script %s (AppSpec line %d) does not exist.%s", s.Location, s.Line, suggestion(archive, "location", s.Location))
 	if strings.HasPrefix(s.Location, "/") {
-		message += "A location is a path inside the bundle, also when it begins with \"/\". "
+		message += " A location is a path inside the bundle, also when it begins with \"/\"."
 	}
-	message += "Looked for it at " + filepath.Clean(path)
+	message += " Looked for it at " + filepath.Clean(path)
 	return &scriptFailure{code: awsapi.CodeScriptMissing, script: s.Location, message: message}
 }
 
-// suggestion names the file of an archive that was probably meant by a path which is not there, to follow that sentence;
-// "" when nothing comes close. key is the AppSpec's key whose value the path is.
+// suggestion is a sentence that names the file of an archive which was probably meant by a path that is not there, "" when
+// nothing comes close. key is the AppSpec's key whose value the path is.
 func suggestion(archive, key, wanted string) string {
 	files := filesOf(archive)
 	if near := sameEnding(files, wanted); near != "" {
-		return fmt.Sprintf(". The bundle has %q: write \"%s: %s\"", near, key, near)
+		return fmt.Sprintf(" The bundle has %q: write \"%s: %s\".", near, key, near)
 	}
 	if near := appspec.Suggest(wanted, files); near != "" {
-		return fmt.Sprintf(": did you mean %q, which is in the bundle?", near)
+		return fmt.Sprintf(" Did you mean %q, which is in the bundle?", near)
 	}
 	return ""
 }

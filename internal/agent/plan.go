@@ -64,7 +64,7 @@ func (p *planner) file(f appspec.File) error {
 		return fmt.Errorf("destination %q: %w", f.Destination, err)
 	}
 	if _, err := os.Lstat(source); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("files (AppSpec line %d): the source %q is not in the bundle%s; nothing was changed on this host",
+		return fmt.Errorf("files (AppSpec line %d): the source %q is not in the bundle.%s Nothing was changed on this host",
 			f.Line, f.Source, suggestion(p.archive, "source", f.Source))
 	}
 	if err := p.ancestors(destination); err != nil {
