@@ -19,7 +19,6 @@ func findScript(archive string, s appspec.Script) *scriptFailure {
 	if _, err := os.Stat(path); err == nil {
 		return nil
 	}
-	// The advice comes first: consoles and summaries cut messages at their end, and the path is long.
 	message := fmt.Sprintf("script %s (AppSpec line %d) does not exist.%s", s.Location, s.Line, suggestion(archive, "location", s.Location))
 	if strings.HasPrefix(s.Location, "/") {
 		message += " A location is a path inside the bundle, also when it begins with \"/\"."
