@@ -38,14 +38,14 @@ const DefaultMaxObject = 5 << 30
 
 // Options configure the endpoint.
 type Options struct {
-	Region string // returned as the buckets' location
-	Domain string // buckets are also found at BUCKET.Domain; "" for path style alone
-	Log    *slog.Logger
+	Region string       // returned as the buckets' location
+	Domain string       // buckets are also found at BUCKET.Domain; "" for path style alone
+	Log    *slog.Logger // required
 
 	// MaxObject limits an object or a part, in bytes; 0 means DefaultMaxObject.
 	MaxObject int64
 
-	// Authorize is called with the action as IAM policies name it ("s3:GetObject") before anything is read, neither of
+	// Authorize, which is required, is called with the action as IAM policies name it ("s3:GetObject") before anything is read, neither of
 	// the store nor of the body. bucket and key are "" where the action concerns none. An error that wraps ErrDenied is
 	// AccessDenied to the client, another one InternalError.
 	Authorize func(ctx context.Context, action, bucket, key string) error

@@ -19,9 +19,9 @@ import (
 // with the Content-MD5 and the checksum that came with them in a header or trailer.
 type payload struct {
 	body    io.Reader
-	limit   int64 // bytes still allowed
-	md5     hash.Hash
-	wantMD5 string // base64, "" if not sent
+	limit   int64     // bytes still allowed
+	md5     hash.Hash // nil if no Content-MD5 was sent
+	wantMD5 string    // base64
 
 	algorithm blob.Algorithm // "" if no checksum is wanted
 	sum       hash.Hash
@@ -40,16 +40,18 @@ func newPayload(r *http.Request, limit int64) (*payload, error) {
 		return nil, errTooLarge
 	}
 	p := computed(clientBody{r.Body}, limit, "")
-	p.wantMD5 = r.Header.Get("Content-Md5")
-	if sum, err := base64.StdEncoding.DecodeString(p.wantMD5); err != nil || len(sum) != 0 && len(sum) != md5.Size {
-		return nil, &apiError{400, "InvalidDigest", "The Content-MD5 you specified is not valid."}
+	if p.wantMD5 = r.Header.Get("Content-Md5"); p.wantMD5 != "" {
+		p.md5 = md5.New()
+		if sum, err := base64.StdEncoding.DecodeString(p.wantMD5); err != nil || len(sum) != md5.Size {
+			return nil, &apiError{400, "InvalidDigest", "The Content-MD5 you specified is not valid."}
+		}
 	}
 	return p, p.expectChecksum(r)
 }
 
 // computed is bytes for which a checksum is computed, but nothing is known to compare them with.
 func computed(body io.Reader, limit int64, a blob.Algorithm) *payload {
-	p := &payload{body: body, limit: limit, md5: md5.New(), algorithm: a}
+	p := &payload{body: body, limit: limit, algorithm: a}
 	if a != "" {
 		p.sum = a.New()
 	}
@@ -129,7 +131,9 @@ func (p *payload) Read(b []byte) (int, error) {
 	if p.limit -= int64(n); p.limit < 0 {
 		return 0, errTooLarge
 	}
-	p.md5.Write(b[:n])
+	if p.md5 != nil {
+		p.md5.Write(b[:n])
+	}
 	if p.sum != nil {
 		p.sum.Write(b[:n])
 	}
@@ -141,7 +145,7 @@ func (p *payload) Read(b []byte) (int, error) {
 
 // check compares at the end; it returns io.EOF if all is well.
 func (p *payload) check() error {
-	if p.wantMD5 != "" && base64.StdEncoding.EncodeToString(p.md5.Sum(nil)) != p.wantMD5 {
+	if p.md5 != nil && base64.StdEncoding.EncodeToString(p.md5.Sum(nil)) != p.wantMD5 {
 		return &apiError{400, "BadDigest", "The Content-MD5 you specified did not match what we received."}
 	}
 	if p.sum == nil {

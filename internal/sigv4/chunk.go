@@ -70,7 +70,9 @@ func (c *chunkReader) Read(p []byte) (int, error) {
 		return 0, c.err
 	}
 	n, err := c.in.Read(p[:min(int64(len(p)), c.left)])
-	c.hash.Write(p[:n])
+	if c.signedChunks {
+		c.hash.Write(p[:n])
+	}
 	c.left -= int64(n)
 	c.total += int64(n)
 	switch {

@@ -7,8 +7,9 @@
 //	secret, err := lookUp(q.Scope.AccessKeyID)     // the caller's; an unknown key is sigv4.Errorf(sigv4.UnknownKey, ...)
 //	r, err = verifier.Verify(q, secret, time.Now())
 //
-// The request that Verify returns carries the decoded body. Reading it to io.EOF proves it: a body whose digest, chunk
-// signature or trailer signature is wrong ends in an *Error instead, so nothing read from it may take effect before EOF.
+// The request that Verify returns carries the decoded body. That of s3 is proven by reading it to io.EOF: a body whose
+// digest, chunk signature or trailer signature is wrong ends in an *Error instead, so nothing read from it may take effect
+// before. Any other body is proven already.
 package sigv4
 
 import (
@@ -70,7 +71,7 @@ type Request struct {
 	expires   time.Duration // presigned only
 	signed    []string      // lower case, sorted
 	signature string        // hex
-	payload   string        // value that enters the canonical request; "" if the body itself must be hashed
+	payload   string        // X-Amz-Content-Sha256, or what stands for it in a presigned URL; "" if not declared
 	token     string
 }
 

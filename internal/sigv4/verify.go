@@ -11,24 +11,27 @@ import (
 	"time"
 )
 
-// DefaultMaxBody is the limit in bytes on bodies that must be read before their signature can be checked.
+// DefaultMaxBody is the limit in bytes on bodies that are read as a whole.
 const DefaultMaxBody = 1 << 20
 
 // Verifier checks signatures. The zero value is ready; it may be used by many goroutines.
 type Verifier struct {
-	// MaxBody limits, in bytes, a body that is read as a whole because the request does not declare its digest, as JSON
-	// and query clients do not. 0 means DefaultMaxBody. Streamed bodies have no limit here.
+	// MaxBody limits, in bytes, the bodies of all services but s3, which are read as a whole. 0 means DefaultMaxBody.
+	// The bodies of s3 are streamed and have no limit here.
 	MaxBody int64
 
 	keys keyCache
 }
 
-// Verify checks the signature and returns the request to go on with: its Body is decoded from aws-chunked and proves
-// itself by reaching io.EOF (a read may end in an *Error instead), its ContentLength is the decoded length, its Trailer
-// holds the body's trailers after io.EOF, and its context holds q (FromContext).
+// Verify checks the signature and returns the request to go on with; its context holds q (FromContext).
 //
-// If the request declares how its body is signed, as those of s3 do, nothing of the body is read here; net/http sends
-// "100 Continue" on the first read, and so not before the client is authenticated.
+// Of an s3 request nothing of the body is read here; net/http sends "100 Continue" on the first read, and so not before
+// the client is authenticated. The Body that is returned is decoded from aws-chunked and proves itself by reaching io.EOF
+// (a read may end in an *Error instead), ContentLength is the decoded length, and Trailer holds the body's trailers after
+// io.EOF.
+//
+// The body of any other service is read and proven before Verify returns: most of these clients do not declare its digest,
+// without which the signature cannot be checked, and a decoder of JSON may stop before io.EOF.
 //
 // Every error about the signature is an *Error; others are failures to read the body.
 func (v *Verifier) Verify(q *Request, secret string, now time.Time) (*http.Request, error) {
@@ -39,7 +42,7 @@ func (v *Verifier) Verify(q *Request, secret string, now time.Time) (*http.Reque
 	if body == nil {
 		body = http.NoBody
 	}
-	if payload == "" {
+	if q.Scope.Service != serviceS3 {
 		data, err := v.readBody(body)
 		if err != nil {
 			return nil, q.mark(err)
@@ -116,23 +119,21 @@ func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byt
 // open returns the request with its body decoded.
 func (q *Request) open(body io.ReadCloser, key []byte) (*http.Request, error) {
 	r := q.http.WithContext(context.WithValue(q.http.Context(), contextKey{}, q))
-	r.Trailer = nil // those of HTTP itself are not signed
-	switch q.payload {
-	case "", unsignedPayload:
-		r.Body = body
+	r.Body, r.Trailer = body, nil // trailers of HTTP itself are not signed
+	switch {
+	case q.Scope.Service != serviceS3, q.payload == unsignedPayload:
 		return r, nil
-	case unsignedPayloadTrailer, streamingSigned, streamingSignedTrailer:
-		length, err := decodedLength(r)
-		if err != nil {
-			return nil, q.mark(err)
-		}
-		r.ContentLength, r.Trailer = length, http.Header{}
-		r.Body = newChunkReader(body, q, key, length, r.Trailer)
-		return r, nil
-	default:
+	case isHash(q.payload):
 		r.Body = newHashReader(body, q.payload)
 		return r, nil
 	}
+	length, err := decodedLength(r)
+	if err != nil {
+		return nil, q.mark(err)
+	}
+	r.ContentLength, r.Trailer = length, http.Header{}
+	r.Body = newChunkReader(body, q, key, length, r.Trailer)
+	return r, nil
 }
 
 // decodedLength is the length of an aws-chunked body without its framing, -1 if it is not declared.

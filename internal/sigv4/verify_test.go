@@ -276,6 +276,34 @@ func cutAuthorization(r *http.Request, at string) {
 	r.Header.Set("Authorization", before)
 }
 
+// TestDeclaredDigest: the stock agent declares the digest of JSON too. A handler that never reads to the end of such a
+// body must still not see one that was changed.
+func TestDeclaredDigest(t *testing.T) {
+	t.Parallel()
+	request := func(body string) *http.Request {
+		r, err := http.NewRequest("POST", "http://127.0.0.1:8700/", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		signed := hexHash([]byte(`{"a":1}`))
+		r.Header.Set("X-Amz-Content-Sha256", signed)
+		if err := Sign(r, Credentials{AccessKeyID: accessKey, SecretAccessKey: secret}, "us-east-1", "codedeploy-commands", signed, signedAt); err != nil {
+			t.Fatal(err)
+		}
+		return incoming(t, r)
+	}
+	if got, err := verify(request(`{"a":1}`), secret, signedAt); err != nil || got != `{"a":1}` {
+		t.Errorf("got %q, error %v", got, err)
+	}
+	q, err := Parse(request(`{"a":2}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var v Verifier
+	_, err = v.Verify(q, secret, signedAt)
+	wantProblem(t, err, BadSignature)
+}
+
 func TestSecretAndClock(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

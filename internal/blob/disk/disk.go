@@ -116,7 +116,7 @@ func gone(err error) error {
 func (s *Store) publish(tmp, base, path string, missing error) error {
 	err := s.place(tmp, base, path, missing)
 	if err != nil {
-		return errors.Join(err, os.Remove(tmp))
+		return full(errors.Join(err, os.Remove(tmp)))
 	}
 	return syncUp(filepath.Dir(path), base)
 }
