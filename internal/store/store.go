@@ -199,6 +199,7 @@ type Target struct {
 // Rounds is how the engine sees deployments: load, decide, commit under a guard.
 type Rounds interface {
 	Live(ctx context.Context) ([]string, error) // ids of deployments that are not terminal, oldest first
+	// Load returns what a decision may depend on. Its plan is shared with other callers and must not be changed.
 	Load(ctx context.Context, deployment string) (deploy.State, error)
 	// Commit stores a decision made of the loaded state, or nothing: ErrConflict when the deployment's version or the
 	// status of a Work in Settle has moved since. It stamps start and completion times, and with a terminal status the
@@ -238,7 +239,7 @@ type Commands interface {
 	Acknowledge(ctx context.Context, work string, noop bool, at time.Time) (Command, error)
 	// Complete ends a Running (or Pending) Work, once; ErrEnded when it has ended before.
 	Complete(ctx context.Context, work string, status deploy.WorkStatus, d deploy.Diagnostics, at time.Time) error
-	// OpenDeployments returns the deployments in which the host has open Work.
+	// OpenDeployments returns the deployments in which the host has open Work, without their overview.
 	OpenDeployments(ctx context.Context, host string) ([]Deployment, error)
 }
 

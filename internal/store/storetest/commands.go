@@ -66,7 +66,7 @@ func handBack(t *testing.T, s store.Store) {
 	second, err := s.HandOver(ctx, "h", after(3*time.Second), begin)
 	ok(t, err)
 	same(t, "number of hand-overs", second.Handovers, 2) // the first may have arrived after all
-	ok(t, s.HandBack(ctx, first.ID, first.HandedAt)) // too late: it was handed over again
+	ok(t, s.HandBack(ctx, first.ID, first.HandedAt))     // too late: it was handed over again
 	_, err = s.HandOver(ctx, "h", after(4*time.Second), begin)
 	fails(t, err, store.ErrNotFound)
 	ok(t, s.HandBack(ctx, "unknown", begin))
