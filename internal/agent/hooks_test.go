@@ -83,7 +83,7 @@ func TestMessagesForScriptsThatAreNotThere(t *testing.T) {
 	h := startHost(t)
 	const script = "#!/bin/sh\n"
 	tests := []struct{ name, location, file, want string }{
-		{"ABSOLUTE", "/var/app/current/start.sh", "start.sh", `does not exist. The bundle has "start.sh": write "location: start.sh". A location is a path inside the bundle, also when it begins with "/".`},
+		{"ABSOLUTE", "/var/app/current/start.sh", "start.sh", `does not exist. The bundle has "start.sh": write "location: start.sh". A location is looked up below the archive, the unpacked bundle, also when it begins with "/".`},
 		{"FOLDER", "/var/app/current/scripts/start.sh", "scripts/start.sh", `does not exist. The bundle has "scripts/start.sh": write "location: scripts/start.sh". `},
 		{"ELSEWHERE", "start.sh", "scripts/start.sh", `does not exist. The bundle has "scripts/start.sh": write "location: scripts/start.sh". `},
 		{"TYPO", "start_aplication.sh", "start_application.sh", `does not exist. Did you mean "start_application.sh", which is in the bundle?`},

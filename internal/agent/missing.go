@@ -21,7 +21,7 @@ func findScript(archive string, s appspec.Script) *scriptFailure {
 	}
 	message := fmt.Sprintf("script %s (AppSpec line %d) does not exist.%s", s.Location, s.Line, suggestion(archive, "location", s.Location))
 	if strings.HasPrefix(s.Location, "/") {
-		message += " A location is a path inside the bundle, also when it begins with \"/\"."
+		message += " A location is looked up below the archive, the unpacked bundle, also when it begins with \"/\"."
 	}
 	message += " Looked for it at " + filepath.Clean(path)
 	return &scriptFailure{code: awsapi.CodeScriptMissing, script: s.Location, message: message}
