@@ -16,12 +16,13 @@
 //
 // # Handing over
 //
-// A hand-over is stored before the reply is written, so that a Work is never under way without the store knowing. It is
-// forgotten again when writing the reply failed, and is no longer counted when nobody acknowledged within 30 s; either way
-// the Work is handed over once more. Stock agents do not recognise a duplicate, so what keeps a hook from running twice is
-// the acknowledgement: the first one says InProgress, and says so again when it is repeated (its reply was lost) as long as
-// the Work was handed over once. If it was handed over more than once, two executions may be asking, and all but the first
-// are told Succeeded, upon which an agent leaves the command alone (agent.md 4.4).
+// A hand-over is stored before the reply is written, so that a Work is never under way without the store knowing. When
+// writing the reply failed, the Work is handed over again at once; when nobody acknowledged it, after 30 s. Stock agents do
+// not recognise a duplicate, so what keeps a hook from running twice is the acknowledgement: the first one is answered
+// InProgress, and so is its repetition (its reply was lost) as long as the Work was handed over once. If it was handed over
+// more than once, two executions may be asking, and all acknowledgements but the first are answered Succeeded, upon which
+// an agent leaves the command alone (agent.md 4.4). The price is a Work that nobody runs until it is due, when a Work was
+// handed over twice and then the reply to its acknowledgement is lost as well.
 //
 // # Who may ask for what
 //

@@ -25,7 +25,7 @@ func (s *Service) PollHostCommand(ctx context.Context, caller Caller, in *awsapi
 	if err := caller.is(in.HostIdentifier); err != nil {
 		return nil, err
 	}
-	leave := s.presence.arrive(caller.Name, agentVersion(ctx), time.Now())
+	leave := s.presence.arrive(caller.Name, agentVersion(ctx), now())
 	defer leave()
 	s.bells.join(caller.Name)
 	defer s.bells.leave(caller.Name)

@@ -61,7 +61,7 @@ func (p *presence) run(ctx context.Context, log *slog.Logger, write func(context
 		case <-tick.C:
 		case <-ctx.Done():
 		}
-		at := time.Now()
+		at := now()
 		due := p.due(at, ctx.Err() != nil)
 		if len(due) == 0 {
 			continue
@@ -88,7 +88,7 @@ func (p *presence) due(at time.Time, last bool) []store.Presence {
 		recent := at.Sub(s.written) < presenceInterval
 		switch {
 		case s.seen.After(s.written) && (last || !recent):
-			due = append(due, store.Presence{Host: host, At: s.seen.UTC().Truncate(time.Microsecond), Agent: s.agent})
+			due = append(due, store.Presence{Host: host, At: s.seen, Agent: s.agent})
 		case s.polls == 0 && !recent:
 			delete(p.sighting, host) // gone, and everything about it is written
 		}
@@ -102,6 +102,6 @@ func (p *presence) wrote(written []store.Presence) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, w := range written {
-		p.sighting[w.Host].written = w.At.Add(time.Microsecond) // what was seen may have been cut to microseconds
+		p.sighting[w.Host].written = w.At
 	}
 }
