@@ -53,10 +53,16 @@ type Process struct {
 	done   chan struct{}
 }
 
-// Start starts a program; it is killed when the test ends.
+// Start starts one of our programs; it is killed when the test ends.
 func Start(t testing.TB, program string, env []string, args ...string) *Process {
 	t.Helper()
-	p := &Process{Cmd: exec.Command(Path(program), args...), Output: new(Buffer), done: make(chan struct{})}
+	return StartCommand(t, exec.Command(Path(program), args...), env...)
+}
+
+// StartCommand starts any program with a clean environment and env; it is killed when the test ends.
+func StartCommand(t testing.TB, cmd *exec.Cmd, env ...string) *Process {
+	t.Helper()
+	p := &Process{Cmd: cmd, Output: new(Buffer), done: make(chan struct{})}
 	p.Env = append(cleanEnvironment(), env...)
 	p.Stdout, p.Stderr = p.Output, p.Output
 	if err := p.Cmd.Start(); err != nil {
@@ -66,7 +72,7 @@ func Start(t testing.TB, program string, env []string, args ...string) *Process 
 	t.Cleanup(func() {
 		p.Kill()
 		if t.Failed() {
-			t.Logf("%s %s said:\n%s", program, strings.Join(args, " "), tail(p.Output.String(), 6000))
+			t.Logf("%s said:\n%s", strings.Join(cmd.Args, " "), tail(p.Output.String(), 6000))
 		}
 	})
 	return p
