@@ -48,7 +48,11 @@ type chownInstruction struct {
 	Owner *string `json:"owner"` // nil keeps it
 	Group *string `json:"group"`
 	File  string  `json:"file"`
+	ids   ownerIDs
 }
+
+// ownerIDs are the numbers of an owner and a group; -1 keeps what is.
+type ownerIDs struct{ uid, gid int }
 
 func mkdirOf(path string) mkdirInstruction { return mkdirInstruction{Type: "mkdir", Directory: path} }
 
@@ -182,40 +186,46 @@ func (i chmodInstruction) run(*cleanupFile) error {
 // run follows symbolic links and, coming after chmod, lets the kernel clear set-id bits: both as in stock agents
 // (agent.md 8.1).
 func (i chownInstruction) run(*cleanupFile) error {
-	uid, gid, err := i.ids()
-	if err != nil {
-		return err
-	}
-	if err := os.Chown(i.File, uid, gid); err != nil {
+	if err := os.Chown(i.File, i.ids.uid, i.ids.gid); err != nil {
 		return fmt.Errorf("cannot set the owner: %w", err)
 	}
 	return nil
 }
 
-// ids looks the names up; -1 keeps what is.
-func (i chownInstruction) ids() (uid, gid int, err error) {
-	uid, gid = -1, -1
-	if i.Owner != nil {
-		if uid, err = accountID("passwd", *i.Owner); err != nil {
-			return 0, 0, fmt.Errorf("owner of %s: there is no user %q on this host", i.File, *i.Owner)
+// lookUpOwner finds the numbers of an owner and a group, "" for none.
+func lookUpOwner(owner, group string) (ids ownerIDs, err error) {
+	ids = ownerIDs{-1, -1}
+	if owner != "" {
+		ids.uid, err = accountID("passwd", owner, func() (string, error) {
+			u, err := user.Lookup(owner)
+			if err != nil {
+				return "", err
+			}
+			return u.Uid, nil
+		})
+		if err != nil {
+			return ids, fmt.Errorf("there is no user %q on this host", owner)
 		}
 	}
-	if i.Group != nil {
-		if gid, err = accountID("group", *i.Group); err != nil {
-			return 0, 0, fmt.Errorf("group of %s: there is no group %q on this host", i.File, *i.Group)
+	if group != "" {
+		ids.gid, err = accountID("group", group, func() (string, error) {
+			g, err := user.LookupGroup(group)
+			if err != nil {
+				return "", err
+			}
+			return g.Gid, nil
+		})
+		if err != nil {
+			return ids, fmt.Errorf("there is no group %q on this host", group)
 		}
 	}
-	return uid, gid, nil
+	return ids, nil
 }
 
-// accountID returns the number of a user ("passwd") or group ("group"). What is not in the local files is asked for
-// through getent: a static binary does not see the users of LDAP or SSSD by itself.
-func accountID(database, name string) (int, error) {
-	if u, err := user.Lookup(name); err == nil && database == "passwd" {
-		return strconv.Atoi(u.Uid)
-	}
-	if g, err := user.LookupGroup(name); err == nil && database == "group" {
-		return strconv.Atoi(g.Gid)
+// accountID asks the local files and then getent: a static binary does not see the users of LDAP or SSSD by itself.
+func accountID(database, name string, local func() (string, error)) (int, error) {
+	if id, err := local(); err == nil {
+		return strconv.Atoi(id)
 	}
 	line, err := exec.Command("getent", database, "--", name).Output()
 	if err != nil {

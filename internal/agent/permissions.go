@@ -23,39 +23,39 @@ func (p *planner) permissions(entries []appspec.Permission) error {
 		if err != nil {
 			return err
 		}
+		if len(objects) == 0 {
+			continue
+		}
+		ids, err := lookUpOwner(entry.Owner, entry.Group)
+		if err != nil {
+			return fmt.Errorf("permissions (AppSpec line %d): %w; nothing was changed on this host", entry.Line, err)
+		}
 		for _, object := range objects {
 			if line, ok := owned[object]; ok {
 				return fmt.Errorf("permissions: the entries of lines %d and %d both set the permissions of %s", line, entry.Line, object)
 			}
 			owned[object] = entry.Line
-			if err := p.permit(object, entry); err != nil {
-				return err
-			}
+			p.permit(object, entry, ids)
 		}
 	}
 	return nil
 }
 
 // permit adds the instructions for one object. chown comes last, as in stock agents.
-func (p *planner) permit(object string, entry appspec.Permission) error {
+func (p *planner) permit(object string, entry appspec.Permission, ids ownerIDs) {
 	if entry.Mode != "" {
 		p.steps = append(p.steps, chmodInstruction{Type: "chmod", Mode: entry.Mode, File: object})
 	}
-	if entry.Owner == "" && entry.Group == "" {
-		return nil
-	}
-	chown := chownInstruction{Type: "chown", File: object}
+	chown := chownInstruction{Type: "chown", File: object, ids: ids}
 	if entry.Owner != "" {
 		chown.Owner = &entry.Owner
 	}
 	if entry.Group != "" {
 		chown.Group = &entry.Group
 	}
-	if _, _, err := chown.ids(); err != nil {
-		return fmt.Errorf("permissions (AppSpec line %d): %w; nothing was changed on this host", entry.Line, err)
+	if chown.Owner != nil || chown.Group != nil {
+		p.steps = append(p.steps, chown)
 	}
-	p.steps = append(p.steps, chown)
-	return nil
 }
 
 // objects returns what an entry applies to: files before folders, each in alphabetical order.
