@@ -47,21 +47,31 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 
 // observer counts and logs requests.
 type observer struct {
-	next    http.Handler
-	log     *slog.Logger
-	seconds *prometheus.HistogramVec
+	next     http.Handler
+	log      *slog.Logger
+	seconds  *prometheus.HistogramVec
+	underWay prometheus.Gauge
 }
 
 func newObserver(next http.Handler, log *slog.Logger, registry *prometheus.Registry) *observer {
-	return &observer{next: next, log: log, seconds: promauto.With(registry).NewHistogramVec(prometheus.HistogramOpts{
-		Namespace: "grapnel", Subsystem: "http", Name: "request_seconds",
-		Help:    "Time of requests by service, operation and status; a held poll counts with the time it was held.",
-		Buckets: prometheus.ExponentialBuckets(250e-6, 4, 10), // 250 µs to 65 s
-	}, []string{"service", "operation", "status"})}
+	factory := promauto.With(registry)
+	return &observer{
+		next: next, log: log,
+		seconds: factory.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: "grapnel", Subsystem: "http", Name: "request_seconds",
+			Help:    "Time of requests by service, operation and status; a held poll counts with the time it was held.",
+			Buckets: prometheus.ExponentialBuckets(250e-6, 4, 10), // 250 µs to 65 s
+		}, []string{"service", "operation", "status"}),
+		underWay: factory.NewGauge(prometheus.GaugeOpts{
+			Namespace: "grapnel", Subsystem: "http", Name: "requests_under_way", Help: "Requests being served, held polls among them.",
+		}),
+	}
 }
 
 func (o *observer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
+	o.underWay.Inc()
+	defer o.underWay.Dec()
 	rec := &recorder{ResponseWriter: w, status: http.StatusOK}
 	o.next.ServeHTTP(rec, r)
 	if rec.operation == "" {

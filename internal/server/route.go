@@ -89,14 +89,16 @@ func (rt *router) checkScope(r *http.Request, q *sigv4.Request, svc service) err
 			rt.region, q.Scope.Region)
 	}
 	target := r.Header.Get("X-Amz-Target")
-	if target == "" && svc.target == "" {
+	prefix, _, _ := strings.Cut(target, ".")
+	switch {
+	case prefix == svc.target:
 		return nil
-	}
-	if prefix, _, _ := strings.Cut(target, "."); prefix != svc.target {
+	case svc.target == "":
+		return sigv4.Errorf(sigv4.BadSignature, "The request names the operation %q, but is signed for the service %q.", target, q.Scope.Service)
+	default:
 		return awsjson.Errorf(awsjson.UnknownOperationException, "The operation %q is not one of the service %q that the request is signed for.",
 			target, q.Scope.Service)
 	}
-	return nil
 }
 
 // refusal picks the protocol of a request that does not say for which service it is.
@@ -143,12 +145,9 @@ func (rt *router) refuseJSON(w http.ResponseWriter, r *http.Request, err error) 
 // refuseQuery writes a refusal of the query services.
 func (rt *router) refuseQuery(w http.ResponseWriter, r *http.Request, err error) {
 	var signature *sigv4.Error
-	var named *awsjson.Error
 	switch {
 	case errors.As(err, &signature):
 		awsquery.WriteError(w, awsquery.Errorf(http.StatusForbidden, sigv4.QueryName(signature.Problem), "%s", signature.Text))
-	case errors.As(err, &named):
-		awsquery.WriteError(w, awsquery.Errorf(http.StatusBadRequest, awsquery.InvalidAction, "%s", named.Message))
 	default:
 		rt.internal(r, err)
 		awsquery.WriteError(w, awsquery.Errorf(http.StatusInternalServerError, awsquery.InternalFailure, unchecked))

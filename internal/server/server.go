@@ -39,6 +39,7 @@ const (
 // Server is a control plane that listens, and serves once Run is called.
 type Server struct {
 	opts     Options
+	lock     *os.File
 	listener net.Listener
 	http     *http.Server
 	store    *sqlstore.Store
@@ -69,6 +70,9 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 			err = errors.Join(err, s.close())
 		}
 	}()
+	if s.lock, err = lockFolder(o.DataDir); err != nil {
+		return nil, err
+	}
 	key, err := seal.LoadOrCreateKey(filepath.Join(o.DataDir, "secret.key"))
 	if err != nil {
 		return nil, err
@@ -183,7 +187,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return s.drain()
 	})
 	err := group.Wait()
-	return errors.Join(err, s.store.Close())
+	return errors.Join(err, s.store.Close(), s.lock.Close())
 }
 
 func (s *Server) drain() error {
@@ -200,12 +204,15 @@ func (s *Server) drain() error {
 
 // close gives back what New has opened when it fails half way.
 func (s *Server) close() error {
-	var err error
+	var errs []error
 	if s.listener != nil {
-		err = s.listener.Close()
+		errs = append(errs, s.listener.Close())
 	}
 	if s.store != nil {
-		err = errors.Join(err, s.store.Close())
+		errs = append(errs, s.store.Close())
 	}
-	return err
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
+	}
+	return errors.Join(errs...)
 }

@@ -1,0 +1,327 @@
+package server_test
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"grapnel/internal/cli"
+	"grapnel/internal/server"
+	"grapnel/internal/sigv4"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// start runs a server in this process until the test ends.
+func start(t *testing.T, change func(*server.Options)) *server.Server {
+	t.Helper()
+	o := server.Options{DataDir: filepath.Join(t.TempDir(), "data"), Listen: "127.0.0.1:0", Region: "us-east-1", AccountID: "000000000000"}
+	if change != nil {
+		change(&o)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s, err := server.New(ctx, o)
+	if err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("the server ended with %v", err)
+		}
+	})
+	return s
+}
+
+// request is a request as a test writes it down.
+type request struct {
+	key            sigv4.Credentials
+	service        string // that it is signed for; "" sends it unsigned
+	region         string // "" means us-east-1
+	target         string
+	method         string // "" means POST
+	path           string // "" means /
+	form           string
+	json           string // body of a target; "" means {}
+	unsignedTarget bool   // the target is added after signing
+	at             time.Duration
+}
+
+// send returns the status and the body of the reply.
+func (q request) send(t *testing.T, s *server.Server) (int, string) {
+	t.Helper()
+	body := q.form
+	if q.target != "" {
+		body = cmp.Or(q.json, "{}")
+	}
+	r, err := http.NewRequest(cmp.Or(q.method, http.MethodPost), s.URL()+cmp.Or(q.path, "/"), strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if q.target != "" {
+		r.Header.Set("Content-Type", "application/x-amz-json-1.1")
+		if !q.unsignedTarget {
+			r.Header.Set("X-Amz-Target", q.target)
+		}
+	}
+	if q.form != "" {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
+	}
+	if q.service != "" {
+		hash := sha256.Sum256([]byte(body))
+		if err := sigv4.Sign(r, q.key, cmp.Or(q.region, "us-east-1"), q.service, hex.EncodeToString(hash[:]), time.Now().Add(q.at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if q.unsignedTarget {
+		r.Header.Set("X-Amz-Target", q.target)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	reply, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(reply)
+}
+
+// TestWhoMayDoWhat is the table of the issue: root everything, a host its own, everybody else nothing; and each protocol's
+// own names for what is wrong with a signature.
+func TestWhoMayDoWhat(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil)
+	root := s.Root()
+	host := register(t, s, "web-1")
+	wrong := sigv4.Credentials{AccessKeyID: root.AccessKeyID, SecretAccessKey: "wrong wrong wrong wrong wrong wrong wrong"}
+	unknown := sigv4.Credentials{AccessKeyID: "AKIAUNKNOWNUNKNOWN00", SecretAccessKey: root.SecretAccessKey}
+	const (
+		list = "CodeDeploy_20141006.ListApplications"
+		poll = "CodeDeployCommandService_v20141006.PutHostCommandComplete"
+		user = "Action=ListUsers&Version=2010-05-08"
+		self = "Action=GetCallerIdentity&Version=2011-06-15"
+	)
+	tests := []struct {
+		name   string
+		send   request
+		status int
+		want   string // in the body
+	}{
+		{"root lists applications", request{key: root, service: "codedeploy", target: list}, 200, `"applications":[]`},
+		{"root lists buckets", request{key: root, service: "s3", method: "GET"}, 200, "ListAllMyBucketsResult"},
+		{"root lists users", request{key: root, service: "iam", form: user}, 200, "web-1"},
+		{"any region is fine for s3", request{key: root, service: "s3", region: "eu-west-1", method: "GET"}, 200, "ListAllMyBucketsResult"},
+		{"any region is fine for sts", request{key: root, service: "sts", region: "aws-global", form: self}, 200, ":root"},
+		{"another region is not for codedeploy", request{key: root, service: "codedeploy", region: "eu-west-1", target: list}, 400, "AWS_REGION"},
+
+		{"a host asks who it is", request{key: host, service: "sts", form: self}, 200, "user/AWS/CodeDeploy/web-1"},
+		{"a host may use the host protocol", request{key: host, service: "codedeploy-commands", target: poll}, 400, "CommandStatus"},
+		{"a host lists no applications", request{key: host, service: "codedeploy", target: list}, 400, "AccessDeniedException"},
+		{"a host lists no buckets", request{key: host, service: "s3", method: "GET"}, 403, "AccessDenied"},
+		{"a host reads no other bundle", request{key: host, service: "s3", method: "GET", path: "/bundles/app.zip"}, 403, "AccessDenied"},
+		{"a host writes no bundle", request{key: host, service: "s3", method: "PUT", path: "/bundles/app.zip"}, 403, "AccessDenied"},
+		{"a host lists no users", request{key: host, service: "iam", form: user}, 403, "AccessDenied"},
+		{"root is no host", request{key: root, service: "codedeploy-commands", target: poll}, 400, "ClientException"},
+
+		{"a target of another service", request{key: root, service: "codedeploy", target: poll}, 400, "UnknownOperationException"},
+		{"a host cannot pass its command off as another's", request{key: host, service: "codedeploy-commands", target: list}, 400, "UnknownOperationException"},
+		{"a target for s3", request{key: root, service: "s3", target: list}, 403, "SignatureDoesNotMatch"},
+		{"a target that is not signed", request{key: root, service: "codedeploy", target: list, unsignedTarget: true}, 400, "InvalidSignatureException"},
+		{"a service that is not here", request{key: root, service: "dynamodb", target: list}, 400, "InvalidSignatureException"},
+
+		{"unsigned JSON", request{target: list}, 400, "MissingAuthenticationTokenException"},
+		{"unsigned form", request{form: user}, 403, "MissingAuthenticationToken"},
+		{"unsigned S3", request{method: "GET", path: "/bundles/app.zip"}, 403, "AccessDenied"},
+		{"wrong secret, JSON", request{key: wrong, service: "codedeploy", target: list}, 400, "InvalidSignatureException"},
+		{"wrong secret, form", request{key: wrong, service: "iam", form: user}, 403, "SignatureDoesNotMatch"},
+		{"wrong secret, S3", request{key: wrong, service: "s3", method: "GET"}, 403, "SignatureDoesNotMatch"},
+		{"unknown key, JSON", request{key: unknown, service: "codedeploy", target: list}, 400, "UnrecognizedClientException"},
+		{"unknown key, form", request{key: unknown, service: "iam", form: user}, 403, "InvalidClientTokenId"},
+		{"unknown key, S3", request{key: unknown, service: "s3", method: "GET"}, 403, "InvalidAccessKeyId"},
+		{"six minutes late, JSON", request{key: root, service: "codedeploy", target: list, at: -6 * time.Minute}, 400, "Signature expired"},
+		{"six minutes late, S3", request{key: root, service: "s3", method: "GET", at: -6 * time.Minute}, 200, ""},
+		{"sixteen minutes late, S3", request{key: root, service: "s3", method: "GET", at: -16 * time.Minute}, 403, "RequestTimeTooSkewed"},
+
+		{"health", request{method: "GET", path: "/healthz"}, 200, "ok"},
+		{"readiness", request{method: "GET", path: "/readyz"}, 200, "ok"},
+		{"metrics", request{method: "GET", path: "/metrics"}, 200, "grapnel_http_request_seconds"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			status, body := test.send.send(t, s)
+			if status != test.status || !strings.Contains(body, test.want) {
+				t.Errorf("got %d %s\nwant %d with %q", status, body, test.status, test.want)
+			}
+		})
+	}
+}
+
+func register(t *testing.T, s *server.Server, name string) sigv4.Credentials {
+	t.Helper()
+	root := aws.Credentials{AccessKeyID: s.Root().AccessKeyID, SecretAccessKey: s.Root().SecretAccessKey}
+	r, err := cli.RegisterHost(context.Background(), s.URL(), root, name, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sigv4.Credentials{AccessKeyID: r.AccessKeyID, SecretAccessKey: r.SecretAccessKey}
+}
+
+// TestABodyIsReadAfterItsHeadersAreAuthenticated: a client that waits for "100 Continue" before it sends a bundle must not
+// hear it when its key is wrong, and must when it is right.
+func TestABodyIsReadAfterItsHeadersAreAuthenticated(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil)
+	root := s.Root()
+	if status, body := (request{key: root, service: "s3", method: "PUT", path: "/bundles"}).send(t, s); status != 200 {
+		t.Fatalf("the bucket: %d %s", status, body)
+	}
+	for secret, want := range map[string]bool{root.SecretAccessKey: true, strings.Repeat("wrong", 8): false} {
+		asked := false
+		body := readerFunc(func([]byte) (int, error) { asked = true; return 0, io.EOF })
+		r, err := http.NewRequest(http.MethodPut, s.URL()+"/bundles/app.zip", io.NopCloser(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.ContentLength = 6 << 20
+		r.Header.Set("Expect", "100-continue")
+		r.Header.Set("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD")
+		key := sigv4.Credentials{AccessKeyID: root.AccessKeyID, SecretAccessKey: secret}
+		if err := sigv4.Sign(r, key, "us-east-1", "s3", "UNSIGNED-PAYLOAD", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		client := http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Minute}}
+		if resp, err := client.Do(r); err == nil { // the body is shorter than announced, so a right key fails later
+			resp.Body.Close()
+		}
+		if asked != want {
+			t.Errorf("with the secret %q the body was asked for: %t", secret, asked)
+		}
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// waitUntilHeld waits until the server counts a connection that is being served besides the one that asks.
+func waitUntilHeld(t *testing.T, ctx context.Context, s *server.Server) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for range 1000 {
+		_, body := request{method: "GET", path: "/metrics"}.send(t, s)
+		if strings.Contains(body, "grapnel_http_requests_under_way 2") {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatal(ctx.Err())
+		}
+	}
+	t.Fatal("the poll did not arrive")
+}
+
+// TestSelfSigned: a client that trusts ca.pem alone reaches the server by name, by address and by bucket host, and the
+// authority stays the same over restarts.
+func TestSelfSigned(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	var before []byte
+	for _, which := range []string{"first", "second"} {
+		t.Run(which, func(t *testing.T) {
+			s := start(t, func(o *server.Options) { o.DataDir, o.TLS, o.Domain = dir, "self-signed", "grapnel.test" })
+			ca, err := os.ReadFile(server.CAFile(dir))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if before != nil && !bytes.Equal(before, ca) {
+				t.Error("the second start made another authority")
+			}
+			before = ca
+			pool := x509.NewCertPool()
+			pool.AppendCertsFromPEM(ca)
+			address := strings.TrimPrefix(s.URL(), "https://")
+			for _, name := range []string{"127.0.0.1", "localhost", "grapnel.test", "bundles.grapnel.test"} {
+				conn, err := tls.Dial("tcp", address, &tls.Config{RootCAs: pool, ServerName: name})
+				if err != nil {
+					t.Errorf("%s: %v", name, err)
+					continue
+				}
+				conn.Close()
+			}
+			if !strings.HasPrefix(s.Environment()[4], "AWS_CA_BUNDLE=") {
+				t.Errorf("the environment lacks the authority: %v", s.Environment())
+			}
+		})
+	}
+}
+
+// TestDrainingLetsPollsReturn: a server that stops does not wait for agents whose polls it holds.
+func TestDrainingLetsPollsReturn(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	s, err := server.New(ctx, server.Options{DataDir: t.TempDir(), Listen: "127.0.0.1:0", Region: "us-east-1", AccountID: "000000000000"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	root := aws.Credentials{AccessKeyID: s.Root().AccessKeyID, SecretAccessKey: s.Root().SecretAccessKey}
+	r, err := cli.RegisterHost(ctx, s.URL(), root, "web-1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	polled := make(chan string, 1)
+	go func() {
+		_, body := request{
+			key:     sigv4.Credentials{AccessKeyID: r.AccessKeyID, SecretAccessKey: r.SecretAccessKey},
+			service: "codedeploy-commands", target: "CodeDeployCommandService_v20141006.PollHostCommand",
+			json: `{"HostIdentifier":"` + r.ARN + `"}`,
+		}.send(t, s)
+		polled <- body
+	}()
+	waitUntilHeld(t, ctx, s)
+	began := time.Now()
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("the server ended with %v", err)
+	}
+	if took := time.Since(began); took > 15*time.Second {
+		t.Errorf("draining took %s", took)
+	}
+	if body := <-polled; body != "{}" {
+		t.Errorf("the held poll was answered %q", body)
+	}
+}
+
+// TestOneServerPerFolder: two servers on one SQLite file would each believe that they alone decide.
+func TestOneServerPerFolder(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	start(t, func(o *server.Options) { o.DataDir = dir })
+	_, err := server.New(context.Background(), server.Options{
+		DataDir: dir, Listen: "127.0.0.1:0", Region: "us-east-1", AccountID: "000000000000",
+	})
+	if err == nil || !strings.Contains(err.Error(), "another server") {
+		t.Errorf("a second server on the folder: %v", err)
+	}
+}
