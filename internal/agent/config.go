@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -183,22 +184,36 @@ func (c *Config) check(warnings *[]string) error {
 	}
 	const longest = 24 * time.Hour
 	c.KillAgentMaxWait = min(c.KillAgentMaxWait, longest)
-	if c.DeployControlEndpoint != "" {
-		plain, err := checkEndpoint(c.DeployControlEndpoint)
+	// Pointers from one deployment to another are absolute paths, and the agent may be started from anywhere.
+	for _, dir := range []*string{&c.RootDir, &c.LogDir, &c.PIDDir} {
+		absolute, err := filepath.Abs(*dir)
 		if err != nil {
-			return fmt.Errorf("deploy_control_endpoint: %w", err)
+			return fmt.Errorf("%s: %w", *dir, err)
+		}
+		*dir = absolute
+	}
+	for _, e := range []struct{ key, url string }{
+		{"deploy_control_endpoint", c.DeployControlEndpoint}, {"s3_endpoint_override", c.S3EndpointOverride},
+	} {
+		if e.url == "" {
+			continue
+		}
+		plain, err := checkEndpoint(e.url)
+		if err != nil {
+			return fmt.Errorf("%s: %w", e.key, err)
 		}
 		if plain {
-			*warnings = append(*warnings, "deploy_control_endpoint is plain http to another machine: specifications and reports can be read and changed on the way; use https")
+			*warnings = append(*warnings, e.key+" is plain http to another machine: what is deployed can be read and changed on the way; use https")
 		}
 	}
-	if c.S3EndpointOverride != "" {
-		if _, err := checkEndpoint(c.S3EndpointOverride); err != nil {
-			return fmt.Errorf("s3_endpoint_override: %w", err)
-		}
+	if c.HTTPReadTimeout < longestHold {
+		*warnings = append(*warnings, fmt.Sprintf("http_read_timeout is shorter than services hold a poll (up to %v), so idle polls will fail", longestHold))
 	}
 	return nil
 }
+
+// longestHold is how long services are known to hold a poll (service.md 4.6).
+const longestHold = 60 * time.Second
 
 // checkEndpoint reports whether an endpoint is plain http that leaves this machine.
 func checkEndpoint(endpoint string) (plain bool, err error) {

@@ -35,8 +35,6 @@ func TestStockConfigurationFile(t *testing.T) {
 		t.Fatalf("%v, warnings %v", err, warnings)
 	}
 	want := DefaultConfig()
-	want.LogDir += "/"
-	want.PIDDir += "/"
 	want.WaitBetweenRuns = time.Second
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
@@ -68,7 +66,7 @@ reject_symlinks_in_bundle: false
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
 	}
-	if len(warnings) != 2 || !strings.Contains(warnings[0], "unheard_of (line 11)") || !strings.Contains(warnings[1], "plain http") {
+	if len(warnings) != 2 || !strings.Contains(warnings[0], "unheard_of (line 11)") || !strings.Contains(warnings[1], "deploy_control_endpoint is plain http") {
 		t.Errorf("warnings = %q", warnings)
 	}
 }

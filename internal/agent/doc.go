@@ -14,8 +14,9 @@
 //	diagnostics.go  what is reported
 //	recover.go      commands that a crash interrupted
 //
-// Around it: config.go and identity.go (who am I, and whom do I ask), service.go (the protocol's client), layout.go (names
-// on disk), log.go (the agent's own log), control.go (start, stop, status).
+// Around it: config.go and identity.go (who am I, and whom do I ask), service.go and transport.go (the protocol's client),
+// layout.go (names on disk), process.go (a script that outlived its agent), log.go and rolling.go (logs), control.go (start,
+// stop, status). The agent is for Linux.
 //
 // What comes with the next issue has one visible place each: revisions from GitHub and local files in fetch
 // (download.go), EC2 instance metadata in LoadIdentity (identity.go), ACLs and SELinux contexts in planPermissions

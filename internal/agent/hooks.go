@@ -60,6 +60,7 @@ func (r scriptRun) script(ctx context.Context, s appspec.Script) error {
 	if failure := r.prepare(s); failure != nil {
 		return r.blame(failure)
 	}
+	r.agentLog.Info("running a script", slog.String("script", s.Location), slog.String("of", r.from.dir.archive()))
 	result := script.Run(ctx, script.Command{
 		Path:    scriptPath(r.from.dir.archive(), s.Location),
 		Env:     r.env,

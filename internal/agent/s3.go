@@ -73,7 +73,7 @@ type download struct {
 	done int64 // bytes in the file
 }
 
-// downloadTries is how often a download that breaks off is resumed without having got any further.
+// downloadTries is how often a download is tried, counted anew whenever it got further.
 const downloadTries = 4
 
 var downloadPauses = backoff.Exponential{First: 300 * time.Millisecond, Max: 5 * time.Second, Jitter: 0.25}
@@ -92,7 +92,7 @@ func (d *download) run(ctx context.Context) error {
 		if try == downloadTries {
 			return err
 		}
-		d.store.log.Warn("a download broke off and is resumed", slog.String("bundle", d.revision.String()),
+		d.store.log.Warn("a download broke off and is tried again", slog.String("bundle", d.revision.String()),
 			slog.Int64("at_byte", d.done), slog.Any("error", err))
 		if err := backoff.Sleep(ctx, downloadPauses.Pause(try)); err != nil {
 			return err
@@ -100,10 +100,13 @@ func (d *download) run(ctx context.Context) error {
 	}
 }
 
-// brokenOff is a failure in the middle of an object's body.
+// brokenOff is a failure of the network, before or in the middle of an object's body.
 type brokenOff struct{ err error }
 
-func (b *brokenOff) Error() string { return "the connection broke off: " + b.err.Error() }
+// Error returns the network's own words.
+func (b *brokenOff) Error() string { return b.err.Error() }
+
+// Unwrap makes the cause visible.
 func (b *brokenOff) Unwrap() error { return b.err }
 
 // part downloads what is missing, as far as the connection carries.
@@ -140,7 +143,7 @@ func (d *download) part(ctx context.Context) error {
 	case context.Cause(ctx) != nil:
 		err = context.Cause(ctx)
 	}
-	return &brokenOff{err}
+	return &brokenOff{fmt.Errorf("the connection broke off: %w", err)}
 }
 
 func (d *download) request() *s3.GetObjectInput {
@@ -201,7 +204,7 @@ func explain(err error, r s3Revision) error {
 		}
 		return errors.New(text)
 	case errors.As(err, &network):
-		return fmt.Errorf("%w. S3 cannot be reached: check region, s3_endpoint_override and proxy_uri in the agent's configuration", err)
+		return &brokenOff{fmt.Errorf("%w. S3 cannot be reached: check region, s3_endpoint_override and proxy_uri in the agent's configuration", err)}
 	}
 	return err
 }

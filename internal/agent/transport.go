@@ -3,6 +3,7 @@ package agent
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -21,13 +22,9 @@ func newHTTPClient(cfg Config) (*http.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	proxy := http.ProxyFromEnvironment
-	if cfg.ProxyURI != "" {
-		address, err := url.Parse(cfg.ProxyURI)
-		if err != nil || address.Host == "" {
-			return nil, fmt.Errorf("proxy_uri is no URL such as http://proxy:3128")
-		}
-		proxy = http.ProxyURL(address)
+	proxy, err := proxyOf(cfg.ProxyURI)
+	if err != nil {
+		return nil, err
 	}
 	return &http.Client{Transport: &http.Transport{
 		Proxy:                 proxy,
@@ -38,6 +35,24 @@ func newHTTPClient(cfg Config) (*http.Client, error) {
 		IdleConnTimeout:       90 * time.Second,
 		MaxIdleConnsPerHost:   4,
 	}}, nil
+}
+
+// proxyOf returns the choice of proxy: the one of the configuration for everything but this machine itself, else the one of
+// the environment.
+func proxyOf(uri string) (func(*http.Request) (*url.URL, error), error) {
+	if uri == "" {
+		return http.ProxyFromEnvironment, nil
+	}
+	address, err := url.Parse(uri)
+	if err != nil || address.Host == "" {
+		return nil, errors.New("proxy_uri is no URL such as http://proxy:3128") // without it: it may hold a password
+	}
+	return func(r *http.Request) (*url.URL, error) {
+		if isLoopback(r.URL.Hostname()) {
+			return nil, nil
+		}
+		return address, nil
+	}, nil
 }
 
 // trustedRoots are the system's certificate authorities, those named by the variables that stock agents read (agent.md 2),
