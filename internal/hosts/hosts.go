@@ -55,7 +55,7 @@ func New(o Options) *Service {
 	s := &Service{
 		store: o.Store, region: o.Region, account: o.Account, wake: o.Wake,
 		hold: cmp.Or(o.Hold, defaultHold), log: cmp.Or(o.Log, slog.Default()),
-		presence: newPresence(), specs: newSpecs(o.Signer), draining: make(chan struct{}),
+		presence: newPresence(), specs: newSpecs(o.Signer, o.Store.Deployment), draining: make(chan struct{}),
 	}
 	s.mux = awsjson.NewMux(awsjson.Options{Log: s.log})
 	handle(s, "PollHostCommand", s.PollHostCommand)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"grapnel/internal/awsapi"
+	"grapnel/internal/deploy"
 	"grapnel/internal/store"
 )
 
@@ -22,6 +23,8 @@ const (
 	resignBefore = time.Hour
 	// maxSpecs bounds the memory of the cache, at about 3 KB each.
 	maxSpecs = 20_000
+	// maxLoaded bounds the memory of deployments kept to make specifications of.
+	maxLoaded = 64
 )
 
 // GetDeploymentSpecification answers with the signed specification of a deployment. AllPossibleLifecycleEvents is left out: no deployment has custom events
@@ -34,7 +37,7 @@ func (s *Service) GetDeploymentSpecification(ctx context.Context, caller Caller,
 	if err != nil {
 		return nil, err
 	}
-	payload, err := s.specs.get(specKey{id, caller}, time.Now(), func() (store.Deployment, error) { return s.deploymentOf(ctx, caller, id) })
+	payload, err := s.specs.get(ctx, specKey{id, caller}, time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -46,28 +49,16 @@ func (s *Service) GetDeploymentSpecification(ctx context.Context, caller Caller,
 	}, nil
 }
 
-// deploymentOf returns a deployment that has the host among its targets.
-func (s *Service) deploymentOf(ctx context.Context, caller Caller, id string) (store.Deployment, error) {
-	d, err := s.store.Deployment(ctx, id)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return d, err
-	}
-	if err == nil {
-		for _, phase := range d.Plan.Phases {
-			if slices.Contains(phase.Targets, caller.Name) {
-				return d, nil
-			}
-		}
-	}
-	return d, refused("host %s is not a target of deployment %s; it may have been deleted", caller.Name, id)
-}
-
 // specs signs specifications and keeps them: the seven commands of a deployment ask for the same one.
 type specs struct {
 	signer *Signer
+	load   func(ctx context.Context, deployment string) (store.Deployment, error)
 
 	mu   sync.Mutex
 	kept map[specKey]spec
+
+	loading sync.Mutex                  // held while a deployment is loaded, so that a thousand hosts load it once
+	loaded  map[string]store.Deployment // as they were created: what moves in them is out of date
 }
 
 type specKey struct {
@@ -80,22 +71,27 @@ type spec struct {
 	expires time.Time
 }
 
-func newSpecs(signer *Signer) *specs { return &specs{signer: signer, kept: map[specKey]spec{}} }
+func newSpecs(signer *Signer, load func(context.Context, string) (store.Deployment, error)) *specs {
+	return &specs{signer: signer, load: load, kept: map[specKey]spec{}, loaded: map[string]store.Deployment{}}
+}
 
-// get returns the signed specification of a deployment for a host. A deployment is frozen, so a kept one stays right; load
-// is called only when there is none.
-func (s *specs) get(key specKey, now time.Time, load func() (store.Deployment, error)) (string, error) {
+// get returns the signed specification of a deployment for one of its hosts. A deployment is frozen, so a kept one stays
+// right.
+func (s *specs) get(ctx context.Context, key specKey, now time.Time) (string, error) {
 	s.mu.Lock()
 	kept, ok := s.kept[key]
 	s.mu.Unlock()
 	if ok && now.Before(kept.expires.Add(-resignBefore)) {
 		return kept.payload, nil
 	}
-	deployment, err := load()
-	if err != nil {
+	d, err := s.deployment(ctx, key.deployment)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return "", err
 	}
-	made, err := s.sign(deployment, key.caller, now)
+	if err != nil || !hasTarget(d, key.caller.Name) {
+		return "", refused("host %s is not a target of deployment %s; it may have been deleted", key.caller.Name, key.deployment)
+	}
+	made, err := s.sign(d, key.caller, now)
 	if err != nil {
 		return "", fmt.Errorf("specification of deployment %s: %w", key.deployment, err)
 	}
@@ -106,6 +102,27 @@ func (s *specs) get(key specKey, now time.Time, load func() (store.Deployment, e
 	}
 	s.kept[key] = made
 	return made.payload, nil
+}
+
+func (s *specs) deployment(ctx context.Context, id string) (store.Deployment, error) {
+	s.loading.Lock()
+	defer s.loading.Unlock()
+	if d, ok := s.loaded[id]; ok {
+		return d, nil
+	}
+	d, err := s.load(ctx, id)
+	if err != nil {
+		return d, err
+	}
+	if len(s.loaded) >= maxLoaded {
+		clear(s.loaded)
+	}
+	s.loaded[id] = d
+	return d, nil
+}
+
+func hasTarget(d store.Deployment, name string) bool {
+	return slices.ContainsFunc(d.Plan.Phases, func(p deploy.Phase) bool { return slices.Contains(p.Targets, name) })
 }
 
 func (s *specs) sign(d store.Deployment, caller Caller, now time.Time) (spec, error) {
