@@ -383,6 +383,9 @@ func testList(t *testing.T, newStore func(t testing.TB) (Store, func() Store)) {
 			if page.Next == "" {
 				break
 			}
+			if page.Next <= q.After {
+				r.Fatalf("the page after %q is followed by that after %q", q.After, page.Next)
+			}
 			q.After = page.Next
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
