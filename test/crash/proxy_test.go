@@ -56,8 +56,9 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	if op != "PollHostCommand" { // whether a poll brings a command is known only afterwards
-		p.pass(op, before)
+	// Whether a poll brings a command is known only afterwards.
+	if op != "PollHostCommand" && p.pass(op, before) {
+		panic(http.ErrAbortHandler) // what was not sent yet is lost with its sender
 	}
 	resp, reply, err := p.forward(r, body)
 	if err != nil {
@@ -92,8 +93,8 @@ func (p *proxy) forward(r *http.Request, body []byte) (*http.Response, []byte, e
 	return resp, reply, err
 }
 
-// pass counts a moment, and strikes when it is the one.
-func (p *proxy) pass(op string, s stage) {
+// pass counts a moment, and strikes when it is the one; it reports whether it did.
+func (p *proxy) pass(op string, s stage) bool {
 	p.mu.Lock()
 	key := point{op: op, stage: s}
 	hit := point{op, p.counts[key], s} == p.at
@@ -102,4 +103,5 @@ func (p *proxy) pass(op string, s stage) {
 	if hit {
 		p.strike()
 	}
+	return hit
 }

@@ -152,6 +152,9 @@ type Server struct {
 	Dir string            // its data folder
 	Env map[string]string // what its export lines say
 	URL string
+
+	codedeploy *codedeploy.Client
+	s3         *s3.Client
 }
 
 // StartServer starts a server on a free port. Its data folder is kept between calls with the same dir.
@@ -204,22 +207,30 @@ func (s *Server) RootKey(t testing.TB) aws.Credentials {
 	return c
 }
 
-// CodeDeploy returns an SDK client as root.
+// CodeDeploy returns the SDK client as root. There is one, because each keeps connections of its own open.
 func (s *Server) CodeDeploy(t testing.TB) *codedeploy.Client {
-	k := s.RootKey(t)
-	return codedeploy.New(codedeploy.Options{
-		Region: "us-east-1", BaseEndpoint: &s.URL, RetryMaxAttempts: 1,
-		Credentials: credentials.NewStaticCredentialsProvider(k.AccessKeyID, k.SecretAccessKey, ""),
-	})
+	t.Helper()
+	if s.codedeploy == nil {
+		s.codedeploy = codedeploy.New(codedeploy.Options{
+			Region: "us-east-1", BaseEndpoint: &s.URL, RetryMaxAttempts: 1, Credentials: s.rootProvider(t),
+		})
+	}
+	return s.codedeploy
 }
 
-// S3 returns an SDK client as root.
+// S3 returns the SDK client as root.
 func (s *Server) S3(t testing.TB) *s3.Client {
+	t.Helper()
+	if s.s3 == nil {
+		s.s3 = s3.New(s3.Options{Region: "us-east-1", BaseEndpoint: &s.URL, UsePathStyle: true, Credentials: s.rootProvider(t)})
+	}
+	return s.s3
+}
+
+func (s *Server) rootProvider(t testing.TB) aws.CredentialsProvider {
+	t.Helper()
 	k := s.RootKey(t)
-	return s3.New(s3.Options{
-		Region: "us-east-1", BaseEndpoint: &s.URL, UsePathStyle: true,
-		Credentials: credentials.NewStaticCredentialsProvider(k.AccessKeyID, k.SecretAccessKey, ""),
-	})
+	return credentials.NewStaticCredentialsProvider(k.AccessKeyID, k.SecretAccessKey, "")
 }
 
 // Host is a registered host: its folder and its files.
