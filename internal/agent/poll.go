@@ -15,6 +15,10 @@ import (
 // each (agent.md 4.3).
 const maxRunning = 16
 
+// slotPatience is how long a command waits for another one's end when too many are running. A service that has heard of
+// that end hands out the next command before the slot is free.
+const slotPatience = time.Second
+
 // poll holds polls until ctx ends, each started as soon as the last has brought a command. work is what commands run
 // under: it goes on when ctx ends.
 func (a *Agent) poll(ctx, work context.Context) {
@@ -71,7 +75,7 @@ func (a *Agent) dispatch(work context.Context, hc *awsapi.HostCommand, p *pacer)
 	}
 	select {
 	case a.slots <- struct{}{}:
-	default:
+	case <-time.After(slotPatience):
 		a.log.Warn("too many commands at a time: left for later", slog.String("command", cmd.name), slog.String("id", cmd.id))
 		return false
 	}
