@@ -2,6 +2,8 @@ package sim
 
 import (
 	"context"
+	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"time"
 
@@ -116,9 +118,10 @@ func (h *host) call(request func(*server) error) bool {
 	return err == nil && !s.dead() && !h.chance(h.habits.lostReply)
 }
 
-// insist makes a request up to four times, as the SDK of stock agents does (agent.md 4.3).
+// insist makes a request up to four times, as the SDK of stock agents does (agent.md 4.3), and in a steady world for as
+// long as it takes.
 func (h *host) insist(request func(*server) error) bool {
-	for range 4 {
+	for i := 0; i < 4 || h.world.steady; i++ {
 		if h.call(request) {
 			return true
 		}
@@ -134,7 +137,7 @@ func (h *host) obey(ctx context.Context, work string) {
 	if h.chance(h.habits.slow) && !h.world.sleep(time.Duration(20+h.world.random().IntN(25))*time.Second) {
 		return
 	}
-	noop := h.chance(h.habits.noop)
+	noop, fails := h.outcome(work)
 	status, ok := h.acknowledge(work, noop)
 	if !ok || ctx.Err() != nil {
 		return
@@ -153,13 +156,33 @@ func (h *host) obey(ctx context.Context, work string) {
 		return
 	}
 	ending := awsapi.CommandStatusSucceeded
-	if h.chance(h.habits.failure) {
+	if fails {
 		ending = awsapi.CommandStatusFailed
 	}
 	h.complete(work, ending)
 	if h.chance(h.habits.repeat) {
 		h.complete(work, awsapi.CommandStatusFailed)
 	}
+}
+
+// outcome draws what comes of a command. In a steady world it follows from the host, the step and the revision, whose first
+// one is good.
+func (h *host) outcome(work string) (noop, fails bool) {
+	if !h.world.steady {
+		return h.chance(h.habits.noop), h.chance(h.habits.failure)
+	}
+	c, err := h.world.store.Command(h.world.ctx, work)
+	if err != nil {
+		return false, false
+	}
+	d, err := h.world.store.Deployment(h.world.ctx, c.Deployment)
+	if err != nil {
+		return false, false
+	}
+	sum := fnv.New64a()
+	fmt.Fprint(sum, h.world.seed, h.caller.Name, c.Step, d.RevisionKey)
+	r := rand.New(rand.NewPCG(sum.Sum64(), 5))
+	return r.IntN(4) == 0, r.IntN(20) == 0 && *d.Info.Revision.S3Location.Key != "0.zip"
 }
 
 // duration is how long the command runs.

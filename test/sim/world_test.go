@@ -22,6 +22,7 @@ import (
 
 // world is one random story: hosts, groups, and deployments to them.
 type world struct {
+	seed    uint64
 	store   *laws
 	server  atomic.Pointer[server] // nil while it is down
 	log     *slog.Logger
@@ -37,32 +38,46 @@ type world struct {
 	executed map[string]int // how often a hook ran, by Work
 
 	faultRate, killRate float64
-	faults              int // still to come at most, so that the world ends
+	faults              int           // still to come at most
+	downtime            time.Duration // after a kill, at most
 	kills, deployments  atomic.Int64
+
+	// steady worlds have hosts without bad habits, whose scripts fail or not by a table, and operators who never stop
+	// anything: how their deployments end depends on nothing else.
+	steady bool
 }
 
 // errOver ends a world that is over.
 var errOver = errors.New("the world is over")
 
-// runWorld runs the world of a seed inside a bubble and returns what it broke.
-func runWorld(t *testing.T, seed uint64, onSQLite bool, log *slog.Logger, sum *summary) error {
+// maxFaults is how many calls to the store go wrong at most, so that a world ends.
+const maxFaults = 40
+
+// newWorld draws a world. Nothing in it happens yet.
+func newWorld(t *testing.T, seed uint64, log *slog.Logger) *world {
 	source := rand.New(rand.NewPCG(seed, 1))
-	w := &world{log: log, rand: source, executed: map[string]int{}, hold: 45 * time.Second}
-	w.timeout = time.Duration(1+source.IntN(10)) * time.Minute
-	w.faultRate, w.killRate = pick(source, 0, 0, 0.01, 0.1), pick(source, 0, 0, 0.01, 0.05)
-	w.faults = 40
-	w.ctx, w.end = context.WithCancelCause(t.Context())
-	var b backend = newMemory()
-	if onSQLite {
-		db, err := sqlstore.Open(t.Context(), filepath.Join(t.TempDir(), "sim.db"), log)
-		if err != nil {
-			return err
-		}
-		defer db.Close()
-		b = db
+	w := &world{
+		seed: seed, log: log, rand: rand.New(rand.NewPCG(seed, 2)), executed: map[string]int{}, hold: 45 * time.Second, faults: maxFaults, downtime: time.Minute,
+		timeout:   time.Duration(1+source.IntN(10)) * time.Minute,
+		faultRate: pick(source, 0, 0, 0.01, 0.1), killRate: pick(source, 0, 0, 0.01, 0.05),
 	}
-	w.store = newLaws(b, w)
-	groups, err := w.furnish(source)
+	w.ctx, w.end = context.WithCancelCause(t.Context())
+	w.store = newLaws(newMemory(), w)
+	return w
+}
+
+// keepOnDisk puts a world's rows into SQLite, to be closed after the world.
+func (w *world) keepOnDisk(t *testing.T) (*sqlstore.Store, error) {
+	db, err := sqlstore.Open(t.Context(), filepath.Join(t.TempDir(), "sim.db"), w.log)
+	if err == nil {
+		w.store.backend = db
+	}
+	return db, err
+}
+
+// run lets a world happen and returns what it broke.
+func (w *world) run() error {
+	groups, err := w.furnish(rand.New(rand.NewPCG(w.seed, 3)))
 	if err != nil {
 		return err
 	}
@@ -74,7 +89,6 @@ func runWorld(t *testing.T, seed uint64, onSQLite bool, log *slog.Logger, sum *s
 	operators.Wait()
 	w.end(errOver)
 	w.running.Wait()
-	sum.add(w, onSQLite)
 	if cause := context.Cause(w.ctx); cause != errOver {
 		return cause
 	}
@@ -109,7 +123,7 @@ func (w *world) sleep(d time.Duration) bool {
 func (w *world) random() *rand.Rand {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return rand.New(rand.NewPCG(w.rand.Uint64(), 2))
+	return rand.New(rand.NewPCG(w.rand.Uint64(), 4))
 }
 
 func (w *world) shuffle(n int, swap func(i, j int)) {
@@ -160,6 +174,9 @@ func (w *world) furnish(r *rand.Rand) ([]string, error) {
 	groups := []string{"blue", "red"}[:1+r.IntN(2)]
 	for i := range 1 + r.IntN(8) {
 		h := &host{world: w, caller: hosts.Caller{Name: fmt.Sprintf("host-%d", i)}, habits: drawHabits(r)}
+		if w.steady {
+			h.habits = habits{pollers: 1}
+		}
 		h.caller.ARN = "arn:aws:iam::000000000000:user/" + h.caller.Name
 		tags := []awsapi.Tag{{Key: new("group"), Value: new(pick(r, groups...))}}
 		if len(groups) > 1 && r.IntN(3) == 0 { // two groups may deploy to one host at once
@@ -171,13 +188,17 @@ func (w *world) furnish(r *rand.Rand) ([]string, error) {
 		h.start()
 	}
 	for _, name := range groups {
+		named := pick(r, name, "CodeDeployDefault.OneAtATime", "CodeDeployDefault.AllAtOnce", "CodeDeployDefault.HalfAtATime")
+		if w.steady { // with any other the order of failures matters, and so does time
+			named = pick(r, "CodeDeployDefault.OneAtATime", "CodeDeployDefault.AllAtOnce")
+		}
 		config := awsapi.DeploymentConfigInfo{
 			DeploymentConfigName: new(name), ComputePlatform: awsapi.ComputePlatformServer, CreateTime: awsapi.At(at),
 			MinimumHealthyHosts: new(pick(r, rules...)),
 		}
 		errs = append(errs, w.store.CreateConfig(ctx, config), w.store.CreateGroup(ctx, store.Group{Info: awsapi.DeploymentGroupInfo{
 			ApplicationName: new(application), DeploymentGroupId: new("id-" + name), DeploymentGroupName: new(name),
-			DeploymentConfigName:         new(pick(r, name, "CodeDeployDefault.OneAtATime", "CodeDeployDefault.AllAtOnce", "CodeDeployDefault.HalfAtATime")),
+			DeploymentConfigName:         &named,
 			ComputePlatform:              awsapi.ComputePlatformServer,
 			OnPremisesInstanceTagFilters: []awsapi.TagFilter{{Key: new("group"), Value: new(name), Type: awsapi.TagFilterTypeKeyAndValue}},
 			AutoRollbackConfiguration: &awsapi.AutoRollbackConfiguration{
@@ -196,15 +217,19 @@ const patience = 2 * planner.InPlaceLimit
 
 // operate makes a few deployments to a group, one after the other, and sees each one, with its rollback, to its end.
 func (w *world) operate(group string) {
-	for range 1 + w.random().IntN(3) {
-		id, err := w.deploy(group)
+	count := 1 + w.random().IntN(3)
+	if w.steady {
+		count = 3
+	}
+	for i := range count {
+		id, err := w.deploy(group, i)
 		if err != nil {
 			w.fail(fmt.Errorf("group %s: %w", group, err))
 			return
 		}
 		for ; id != ""; id = w.store.rolledBackBy(id) {
 			w.deployments.Add(1)
-			if r := w.random(); r.IntN(6) == 0 {
+			if r := w.random(); r.IntN(6) == 0 && !w.steady {
 				w.running.Go(func() { w.stop(id, time.Duration(r.IntN(200))*time.Second, pick(r, nil, new(true), new(false))) })
 			}
 			if !w.await(id) {
@@ -226,8 +251,8 @@ func (w *world) await(id string) bool {
 }
 
 // deploy does what CreateDeployment does. Now and then nobody wakes the engine, as after a kill between the two.
-func (w *world) deploy(group string) (string, error) {
-	d, err := w.newDeployment(group)
+func (w *world) deploy(group string, revision int) (string, error) {
+	d, err := w.newDeployment(group, revision)
 	if err != nil {
 		return "", err
 	}
@@ -240,7 +265,7 @@ func (w *world) deploy(group string) (string, error) {
 	return *d.Info.DeploymentId, nil
 }
 
-func (w *world) newDeployment(name string) (store.Deployment, error) {
+func (w *world) newDeployment(name string, number int) (store.Deployment, error) {
 	group, err := w.store.Group(w.ctx, application, name)
 	if err != nil {
 		return store.Deployment{}, err
@@ -257,13 +282,12 @@ func (w *world) newDeployment(name string) (store.Deployment, error) {
 	for _, h := range registered {
 		candidates = append(candidates, planner.Host{Name: *h.Info.InstanceName, Tags: h.Info.Tags})
 	}
-	r := w.random()
 	revision := awsapi.RevisionLocation{S3Location: &awsapi.S3Location{
-		Bucket: new("bundles"), Key: new(fmt.Sprintf("%d.zip", r.IntN(1000))), BundleType: awsapi.BundleTypeZip,
+		Bucket: new("bundles"), Key: new(fmt.Sprintf("%d.zip", number)), BundleType: awsapi.BundleTypeZip,
 	}}
 	plan, err := planner.Compile(planner.Request{
 		Group: group.Info, Config: config, Hosts: candidates, RevisionKey: store.RevisionKey(revision),
-		IgnoreApplicationStopFailures: r.IntN(3) == 0,
+		IgnoreApplicationStopFailures: number == 1,
 	})
 	if err != nil {
 		return store.Deployment{}, err
