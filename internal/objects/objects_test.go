@@ -174,6 +174,20 @@ func TestBadUploads(t *testing.T) {
 	}
 }
 
+// TestUnannouncedLength: the limit holds for a body whose length is not known before.
+func TestUnannouncedLength(t *testing.T) {
+	t.Parallel()
+	r := httptest.NewRequest("PUT", "/bundles/k", io.MultiReader(strings.NewReader(strings.Repeat("x", 1<<20)), strings.NewReader("x")))
+	if r.ContentLength != -1 {
+		t.Fatalf("the length %d is known", r.ContentLength)
+	}
+	w := httptest.NewRecorder()
+	newEndpoint(t).ServeHTTP(w, r)
+	if got := code(t, w); got != "EntityTooLarge" {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestBadXML(t *testing.T) {
 	t.Parallel()
 	e := newEndpoint(t)
