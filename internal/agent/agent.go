@@ -31,6 +31,7 @@ type Agent struct {
 	tracker  *tracker
 	ledger   ledger
 	slots    chan struct{} // one element per running command
+	reported chan struct{} // holds an element when a report was delivered and nobody has polled since
 	running  sync.WaitGroup
 	log      *slog.Logger
 }
@@ -73,9 +74,10 @@ func New(opts Options) (*Agent, error) {
 			deployments:  deployments,
 			log:          opts.Log,
 		},
-		tracker: &tracker{dir: names.trackingDir()},
-		slots:   make(chan struct{}, maxRunning),
-		log:     opts.Log,
+		tracker:  &tracker{dir: names.trackingDir()},
+		slots:    make(chan struct{}, maxRunning),
+		reported: make(chan struct{}, 1),
+		log:      opts.Log,
 	}, nil
 }
 

@@ -158,6 +158,10 @@ func (a *Agent) deliver(ctx context.Context, commandID string, end report, log *
 	})
 	switch {
 	case err == nil:
+		select {
+		case a.reported <- struct{}{}:
+		default:
+		}
 		return true
 	case answered(err):
 		log.Warn("the service does not want to know how the command ended", slog.Any("error", err))

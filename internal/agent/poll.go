@@ -41,9 +41,19 @@ func (a *Agent) poll(ctx, work context.Context) {
 			pause = a.cfg.WaitBetweenRuns
 		}
 		// Pauses count from the start of the poll: one that was held has been pause enough.
-		if backoff.Sleep(ctx, pause-time.Since(start)) != nil && ctx.Err() != nil {
-			return
-		}
+		a.rest(ctx, pause-time.Since(start))
+	}
+}
+
+// rest waits for d, for the end of ctx, or until a report has shown that the service is back: with it comes the next
+// command of the deployment.
+func (a *Agent) rest(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(max(0, d))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	case <-a.reported:
 	}
 }
 

@@ -323,3 +323,32 @@ func TestAnswered(t *testing.T) {
 		t.Error("a network error is no answer, a refusal is one")
 	}
 }
+
+// A report that gets through shows that the service is back: the next poll does not wait for the end of its pause.
+func TestReportEndsThePause(t *testing.T) {
+	t.Parallel()
+	h := startHost(t)
+	log := h.path("trace")
+	doc := h.put("d-BACK", longHook(log, 2).zip(t))
+	h.run("DownloadBundle", doc)
+	h.wait("a held poll", func() bool { return h.polls == 1 })
+	var away atomic.Bool
+	h.intercepting(func(w http.ResponseWriter, _ *http.Request, operation string) bool {
+		if operation != "PollHostCommand" || !away.CompareAndSwap(false, true) {
+			return false
+		}
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return true
+	})
+	first := h.send("AfterInstall", doc) // the held poll takes it, and the next one fails
+	if !waitUntil(20*time.Second, func() bool { return strings.Contains(h.log.String(), "polling failed") }) {
+		t.Fatal("no poll failed")
+	}
+	next := h.send("ValidateService", doc)
+	start := time.Now()
+	h.end(first)
+	h.end(next)
+	if took := time.Since(start); took > 8*time.Second {
+		t.Errorf("the next command was taken after %v, want it right after the report", took)
+	}
+}
