@@ -26,14 +26,15 @@ const maxJSONBody = 1 << 20
 // assemble connects the parts: the API and the host protocol store facts and wake the engine, the engine tells the host
 // protocol whose poll to answer.
 func (s *Server) assemble(ctx context.Context, identities *auth.Auth, key *seal.Key) (http.Handler, error) {
-	bundles, err := disk.Open(filepath.Join(s.opts.DataDir, "bundles"))
-	if err != nil {
+	var err error
+	if s.bundles, err = disk.Open(filepath.Join(s.opts.DataDir, "bundles")); err != nil {
 		return nil, err
 	}
 	signer, err := hosts.LoadSigner(ctx, s.store, key)
 	if err != nil {
 		return nil, err
 	}
+	s.opts.Log.Info("specifications are signed; agents may pin the signer", "specification_signer_sha256", signer.Fingerprint())
 	registry := newRegistry()
 	s.engine = engine.New(engine.Options{
 		Store: s.store, Log: s.opts.Log, Observe: engineMetrics(registry),
@@ -46,7 +47,7 @@ func (s *Server) assemble(ctx context.Context, identities *auth.Auth, key *seal.
 	api.New(api.Options{
 		Store: s.store, Region: s.opts.Region, AccountID: s.opts.AccountID, TokenKey: key.Derive("page-tokens"), Wake: s.engine.Wake,
 	}).Register(operations)
-	objectsHandler := objects.New(bundles, objects.Options{
+	objectsHandler := objects.New(s.bundles, objects.Options{
 		Region: s.opts.Region, Domain: s.opts.Domain, Log: s.opts.Log,
 		Authorize: func(ctx context.Context, action, bucket, key string) error {
 			err := identities.Allow(ctx, auth.FromContext(ctx), action, auth.ObjectARN(bucket, key))

@@ -18,8 +18,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"grapnel/internal/auth"
+	"grapnel/internal/blob/disk"
 	"grapnel/internal/engine"
 	"grapnel/internal/hosts"
+	"grapnel/internal/planner"
 	"grapnel/internal/seal"
 	"grapnel/internal/sigv4"
 	"grapnel/internal/sqlstore"
@@ -43,6 +45,7 @@ type Server struct {
 	listener net.Listener
 	http     *http.Server
 	store    *sqlstore.Store
+	bundles  *disk.Store
 	engine   *engine.Engine
 	hosts    *hosts.Service
 	root     sigv4.Credentials
@@ -168,6 +171,10 @@ func (s *Server) Environment() []string {
 // Run serves until ctx ends, and then drains: it reports itself as not ready, lets held polls return, requests end and
 // the round under way commit. It returns nil after that, or what ended it before.
 func (s *Server) Run(ctx context.Context) error {
+	// While no server ran, no host could take or report anything: none may fail for that.
+	if err := s.store.Reprieve(ctx, time.Now().Add(planner.AcknowledgeTimeout)); err != nil {
+		return errors.Join(err, s.close())
+	}
 	s.opts.Log.Info("serving", "url", s.URL(), "data", s.opts.DataDir)
 	group, running := errgroup.WithContext(ctx)
 	// The engine outlives the requests: what they store while draining is still decided on.
@@ -175,6 +182,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stopEngine()
 	group.Go(func() error { return s.engine.Run(engineCtx) })
 	group.Go(func() error { return s.hosts.Run(running) })
+	group.Go(func() error { return s.reapUploads(running) })
 	group.Go(func() error {
 		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 			return err
@@ -188,6 +196,30 @@ func (s *Server) Run(ctx context.Context) error {
 	})
 	err := group.Wait()
 	return errors.Join(err, s.store.Close(), s.lock.Close())
+}
+
+// reapEvery is how often abandoned multipart uploads are looked for.
+const reapEvery = time.Hour
+
+func (s *Server) reapUploads(ctx context.Context) error {
+	tick := time.NewTicker(reapEvery)
+	defer tick.Stop()
+	for {
+		n, err := s.bundles.Reap(ctx, time.Now())
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			s.opts.Log.Error("abandoned uploads could not be dropped; it is tried again", "error", err)
+		case n > 0:
+			s.opts.Log.Info("dropped abandoned uploads", "uploads", n)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 func (s *Server) drain() error {

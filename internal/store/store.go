@@ -297,6 +297,9 @@ type Store interface {
 	Commands
 	Identities
 	Secrets
+	// Reprieve moves every deadline of open host Work that lies before until to until: while no server ran, no host could
+	// take or report it, and none may fail for that.
+	Reprieve(ctx context.Context, until time.Time) error
 	Ping(ctx context.Context) error
 	Close() error
 }

@@ -72,6 +72,28 @@ func handBack(t *testing.T, s store.Store) {
 	ok(t, s.HandBack(ctx, "unknown", begin))
 }
 
+func reprieve(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	started(t, s, "d-1", "pending", "running", "ended")
+	_, err := s.Acknowledge(ctx, workOf("d-1", 0, "running").ID, false, after(time.Minute))
+	ok(t, err)
+	ok(t, s.Complete(ctx, workOf("d-1", 0, "ended").ID, deploy.WorkFailed, deploy.Diagnostics{}, after(time.Minute)))
+
+	until := after(30 * time.Minute)
+	ok(t, s.Reprieve(ctx, until))
+	due := map[string]time.Time{}
+	for _, w := range loaded(t, s, "d-1").Work {
+		due[w.Target] = w.Due
+	}
+	same(t, "deadlines", due, map[string]time.Time{
+		"pending": until,
+		"running": after(time.Minute + time.Hour), // later than that already
+		"ended":   workOf("d-1", 0, "ended").Due,
+	})
+	_, err = s.HandOver(ctx, "pending", after(29*time.Minute), begin)
+	ok(t, err)
+}
+
 func acknowledge(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	_, err := s.Acknowledge(ctx, "unknown", false, begin)

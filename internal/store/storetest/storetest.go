@@ -47,6 +47,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"ThousandTargets", thousandTargets},
 		{"HandOver", handOver},
 		{"HandBack", handBack},
+		{"Reprieve", reprieve},
 		{"Acknowledge", acknowledge},
 		{"Complete", complete},
 		{"OpenDeployments", openDeployments},
