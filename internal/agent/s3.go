@@ -68,9 +68,10 @@ type download struct {
 	file     *os.File
 	path     string
 
-	etag string // of the object, once its first reply is there
-	size int64
-	done int64 // bytes in the file
+	accepted bool   // the first reply has come and passed
+	etag     string // of the object
+	size     int64
+	done     int64 // bytes in the file
 }
 
 // downloadTries is how often a download is tried, counted anew whenever it got further.
@@ -79,15 +80,15 @@ const downloadTries = 4
 var downloadPauses = backoff.Exponential{First: 300 * time.Millisecond, Max: 5 * time.Second, Jitter: 0.25}
 
 func (d *download) run(ctx context.Context) error {
+	furthest := int64(0)
 	for try := 1; ; try++ {
-		before := d.done
 		err := d.part(ctx)
 		var broken *brokenOff
 		if !errors.As(err, &broken) || ctx.Err() != nil {
 			return err
 		}
-		if d.done > before {
-			try = 1
+		if d.done > furthest {
+			furthest, try = d.done, 1
 		}
 		if try == downloadTries {
 			return err
@@ -118,10 +119,8 @@ func (d *download) part(ctx context.Context) error {
 		return explain(err, d.revision)
 	}
 	defer out.Body.Close()
-	if d.etag == "" {
-		if err := d.accept(out); err != nil {
-			return err
-		}
+	if err := d.accept(out); err != nil {
+		return err
 	}
 	watchdog := time.AfterFunc(d.store.stalled, func() {
 		cancel(fmt.Errorf("nothing came for %v", d.store.stalled))
@@ -151,7 +150,7 @@ func (d *download) request() *s3.GetObjectInput {
 	if d.revision.Version != "" {
 		in.VersionId = &d.revision.Version
 	}
-	if d.done > 0 {
+	if d.done > 0 && d.etag != "" {
 		in.Range = aws.String(fmt.Sprintf("bytes=%d-", d.done))
 		in.IfMatch = &d.etag
 	}
@@ -159,9 +158,23 @@ func (d *download) request() *s3.GetObjectInput {
 }
 
 // accept looks at an object before any of it is written: is it the one that the revision names, and is there room for it?
-// The reply to GetObject tells as much as a HEAD request would, about the very object that follows.
+// The reply to GetObject tells as much as a HEAD request would, about the very object that follows. A reply to a later
+// request must be the missing part; if it is the whole object again, the file begins anew.
 func (d *download) accept(out *s3.GetObjectOutput) error {
-	d.etag, d.size = aws.ToString(out.ETag), aws.ToInt64(out.ContentLength)
+	if d.accepted && out.ContentRange != nil {
+		return nil
+	}
+	d.done = 0
+	if _, err := d.file.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	if err := d.file.Truncate(0); err != nil {
+		return err
+	}
+	if out.ContentLength == nil {
+		return errors.New("the store does not say how large the bundle is")
+	}
+	d.accepted, d.etag, d.size = true, aws.ToString(out.ETag), *out.ContentLength
 	if want, got := strings.Trim(d.revision.ETag, `"`), strings.Trim(d.etag, `"`); want != "" && want != got {
 		return fmt.Errorf("the object has the ETag %q and the revision wants %q: the bundle was replaced after the revision was registered. "+
 			"Push it again, or register the revision again", got, want)
