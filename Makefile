@@ -14,10 +14,10 @@ race: ## the tests under the race detector
 	$(GO) test -race ./...
 
 sim: ## 100,000 random deployments with a new seed
-	$(GO) test ./test/sim -count=1 -v -run 'TestSim' -sim.n=100000
+	$(GO) test ./test/sim -count=1 -v -run '^TestWorlds$$' -sim.n=100000
 
 bench: ## end-to-end time of a no-op deployment, and commands per second with 1,000 simulated hosts
-	$(GO) test ./test/bench -run '^$$' -bench . -benchtime=1x -count=5
+	$(GO) test ./test/bench ./test/sim -run '^$$' -bench . -benchtime=1x -count=5
 
 scenarios: ## rewrite the golden files of the core (read the diff)
 	$(GO) test ./internal/deploy -run TestScenarios -rewrite

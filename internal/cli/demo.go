@@ -45,7 +45,7 @@ const (
 	demoBucket = "demo-bundles"
 )
 
-// demo is one run of the demo: its folder, the address of the deployed application, and the server's client.
+// demo is one run of the demo: its folder, this program, the address of the deployed application, and the server.
 type demo struct {
 	dir     string
 	exe     string
@@ -54,7 +54,7 @@ type demo struct {
 	style   style
 	server  *server.Server
 	client  *client
-	steps   int
+	failed  string // id of the deployment that was rolled back
 }
 
 func runDemo(ctx context.Context, out io.Writer, keep bool) (err error) {
@@ -256,6 +256,7 @@ func (d *demo) deployVersion(ctx context.Context, t *timeline, version int) erro
 	if !wantFailure {
 		return d.expectAnswer(ctx, version)
 	}
+	d.failed = id
 	return d.followRollback(ctx, t, info)
 }
 
@@ -306,24 +307,28 @@ func (d *demo) push(ctx context.Context, key string, version int) (*awsapi.Revis
 	}, nil)
 }
 
+// summary says what happened, and the exact commands that show more of it.
 func (d *demo) summary(took time.Duration, keep bool) {
 	d.say("\nDone in %s: two versions deployed, a third failed its validation and was rolled back.", took.Round(10*time.Millisecond))
-	if !keep {
-		fmt.Fprintf(d.out, "Everything is removed again. To explore it with the aws CLI: go run ./cmd/grapnel demo --keep\n")
-		return
-	}
-	fmt.Fprintf(d.out, "It keeps running until Ctrl-C. In another terminal:\n\n")
-	for _, v := range d.server.Environment() {
-		fmt.Fprintf(d.out, "  export %s\n", v)
+	id := "ID" // that of this run is gone with it
+	if keep {
+		id = d.failed
+		fmt.Fprintf(d.out, "It keeps running until Ctrl-C. The host's folder is %s, the server's log %s.\nIn another terminal:\n\n",
+			d.path("agent"), d.path("server.log"))
+		for _, v := range d.server.Environment() {
+			fmt.Fprintf(d.out, "  export %s\n", v)
+		}
+	} else {
+		fmt.Fprintf(d.out, "Everything is removed again. To explore it, run `grapnel demo --keep`, which prints the environment for the aws CLI; then:\n")
 	}
 	fmt.Fprintf(d.out, `
   aws deploy list-deployments --application-name %[1]s --deployment-group-name %[2]s
-  aws deploy get-deployment --deployment-id ID
-  aws deploy batch-get-deployment-targets --deployment-id ID --target-ids %[3]s
+  aws deploy get-deployment --deployment-id %[5]s
+  aws deploy get-deployment-target --deployment-id %[5]s --target-id %[3]s
   aws deploy list-application-revisions --application-name %[1]s
   aws s3 ls s3://%[4]s
-  curl http://%[5]s/
-
-  the host's folder: %[6]s    the server's log: %[7]s
-`, demoApp, demoGroup, demoHost, demoBucket, d.address, d.path("agent"), d.path("server.log"))
+`, demoApp, demoGroup, demoHost, demoBucket, id)
+	if keep {
+		fmt.Fprintf(d.out, "  curl http://%s/\n", d.address)
+	}
 }
