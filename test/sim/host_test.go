@@ -59,7 +59,7 @@ func (h *host) start() {
 	}
 }
 
-func (h *host) chance(p float64) bool { return p > 0 && h.world.random().Float64() < p }
+func (h *host) chance(p float64) bool { return p > 0 && h.world.intN(1000) < int(1000*p) }
 
 // poll asks for commands until the world ends, or the host falls silent.
 func (h *host) poll() {
@@ -83,7 +83,7 @@ func (h *host) poll() {
 		})
 		switch {
 		case !ok:
-			h.world.sleep(time.Second + time.Duration(h.world.random().IntN(5000))*time.Millisecond)
+			h.world.sleep(time.Second + time.Duration(h.world.intN(5000))*time.Millisecond)
 		case command != nil:
 			if h.chance(h.habits.hangUp) {
 				h.handBack(*command.HostCommandIdentifier)
@@ -125,7 +125,7 @@ func (h *host) insist(request func(*server) error) bool {
 		if h.call(request) {
 			return true
 		}
-		if !h.world.sleep(time.Duration(300+h.world.random().IntN(900)) * time.Millisecond) {
+		if !h.world.sleep(time.Duration(300+h.world.intN(900)) * time.Millisecond) {
 			return false
 		}
 	}
@@ -134,7 +134,7 @@ func (h *host) insist(request func(*server) error) bool {
 
 // obey does with a command what a stock agent does (agent.md 4.4).
 func (h *host) obey(ctx context.Context, work string) {
-	if h.chance(h.habits.slow) && !h.world.sleep(time.Duration(20+h.world.random().IntN(25))*time.Second) {
+	if h.chance(h.habits.slow) && !h.world.sleep(time.Duration(20+h.world.intN(25))*time.Second) {
 		return
 	}
 	noop, fails := h.outcome(work)
@@ -190,7 +190,7 @@ func (h *host) duration() time.Duration {
 	if h.chance(h.habits.late) {
 		return h.world.timeout + time.Second
 	}
-	return time.Duration(h.world.random().IntN(30_000_000)) * time.Microsecond
+	return time.Duration(h.world.intN(30_000_000)) * time.Microsecond
 }
 
 func (h *host) acknowledge(work string, noop bool) (status awsapi.CommandStatus, ok bool) {

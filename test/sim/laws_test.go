@@ -79,8 +79,12 @@ func apply(r store.Round) deploy.State {
 	return s
 }
 
-// orderDoesNotMatter is law 1. The engine may have added the id of the rollback to the message.
+// orderDoesNotMatter is law 1, looked at now and then because it takes long. The engine may have added the id of the
+// rollback to the message.
 func (l *laws) orderDoesNotMatter(r store.Round, _ deploy.State) error {
+	if r.State.Version%4 != 1 {
+		return nil
+	}
 	s := r.State
 	s.Targets, s.Work = slices.Clone(s.Targets), slices.Clone(s.Work)
 	l.world.shuffle(len(s.Targets), func(i, j int) { s.Targets[i], s.Targets[j] = s.Targets[j], s.Targets[i] })

@@ -52,7 +52,7 @@ func (s *server) kill() {
 	}
 	s.cancel()
 	s.world.kills.Add(1)
-	down := time.Duration(s.world.random().Int64N(int64(s.world.downtime)))
+	down := time.Duration(s.world.intN(int(s.world.downtime)))
 	s.world.running.Go(func() {
 		if s.world.sleep(down) {
 			s.world.startServer()

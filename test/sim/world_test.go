@@ -57,7 +57,8 @@ const maxFaults = 40
 func newWorld(t *testing.T, seed uint64, log *slog.Logger) *world {
 	source := rand.New(rand.NewPCG(seed, 1))
 	w := &world{
-		seed: seed, log: log, rand: rand.New(rand.NewPCG(seed, 2)), executed: map[string]int{}, hold: 45 * time.Second, faults: maxFaults, downtime: time.Minute,
+		seed: seed, log: log, rand: rand.New(rand.NewPCG(seed, 2)), executed: map[string]int{}, faults: maxFaults, downtime: time.Minute,
+		hold:      pick(source, 45*time.Second, 5*time.Minute), // idle polls would take most of the time
 		timeout:   time.Duration(1+source.IntN(10)) * time.Minute,
 		faultRate: pick(source, 0, 0, 0.01, 0.1), killRate: pick(source, 0, 0, 0.01, 0.05),
 	}
@@ -119,11 +120,11 @@ func (w *world) sleep(d time.Duration) bool {
 	}
 }
 
-// random returns a source of its own for one draw or more.
-func (w *world) random() *rand.Rand {
+// intN draws a number below n.
+func (w *world) intN(n int) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return rand.New(rand.NewPCG(w.rand.Uint64(), 4))
+	return w.rand.IntN(n)
 }
 
 func (w *world) shuffle(n int, swap func(i, j int)) {
@@ -217,7 +218,7 @@ const patience = 2 * planner.InPlaceLimit
 
 // operate makes a few deployments to a group, one after the other, and sees each one, with its rollback, to its end.
 func (w *world) operate(group string) {
-	count := 1 + w.random().IntN(3)
+	count := 1 + w.intN(3)
 	if w.steady {
 		count = 3
 	}
@@ -229,8 +230,8 @@ func (w *world) operate(group string) {
 		}
 		for ; id != ""; id = w.store.rolledBackBy(id) {
 			w.deployments.Add(1)
-			if r := w.random(); r.IntN(6) == 0 && !w.steady {
-				w.running.Go(func() { w.stop(id, time.Duration(r.IntN(200))*time.Second, pick(r, nil, new(true), new(false))) })
+			if w.intN(6) == 0 && !w.steady {
+				w.running.Go(func() { w.stop(id) })
 			}
 			if !w.await(id) {
 				return
@@ -259,7 +260,7 @@ func (w *world) deploy(group string, revision int) (string, error) {
 	if err := w.store.CreateDeployment(w.ctx, d); err != nil {
 		return "", err
 	}
-	if s := w.server.Load(); s != nil && w.random().IntN(20) > 0 {
+	if s := w.server.Load(); s != nil && w.intN(20) > 0 {
 		s.engine.Wake(*d.Info.DeploymentId)
 	}
 	return *d.Info.DeploymentId, nil
@@ -319,10 +320,11 @@ func (w *world) config(name string) (awsapi.DeploymentConfigInfo, error) {
 }
 
 // stop stores an operator's wish after a while; the deployment may have ended by then.
-func (w *world) stop(id string, after time.Duration, rollback *bool) {
-	if !w.sleep(after) {
+func (w *world) stop(id string) {
+	if !w.sleep(time.Duration(w.intN(200)) * time.Second) {
 		return
 	}
+	rollback := []*bool{nil, new(true), new(false)}[w.intN(3)]
 	err := w.store.StopDeployment(w.ctx, id, deploy.Stop{At: now(), Rollback: rollback})
 	if err != nil && !errors.Is(err, store.ErrEnded) {
 		w.fail(err)
