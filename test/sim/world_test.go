@@ -223,12 +223,12 @@ func (w *world) operate(group string) {
 		count = 3
 	}
 	for i := range count {
-		id, err := w.deploy(group, i)
+		first, err := w.deploy(group, i)
 		if err != nil {
 			w.fail(fmt.Errorf("group %s: %w", group, err))
 			return
 		}
-		for ; id != ""; id = w.store.rolledBackBy(id) {
+		for id := first; id != ""; id = w.store.rolledBackBy(id) {
 			w.deployments.Add(1)
 			if w.intN(6) == 0 && !w.steady {
 				w.running.Go(func() { w.stop(id) })
