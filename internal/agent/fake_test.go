@@ -563,3 +563,18 @@ func wantContains(t testing.TB, what, got string, parts ...string) {
 		}
 	}
 }
+
+// waitUntil asks for a condition of another process or goroutine for at most d.
+func waitUntil(d time.Duration, condition func() bool) bool {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	end := time.After(d)
+	for !condition() {
+		select {
+		case <-tick.C:
+		case <-end:
+			return false
+		}
+	}
+	return true
+}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+
+	"grapnel/internal/script"
 )
 
 // recoverInterrupted reports every command that was under way when the agent last ended as failed (agent.md 6.4). Polling
@@ -36,14 +38,19 @@ func (a *Agent) reportInterrupted(ctx context.Context, t tracked) {
 }
 
 // endOrphan ends the script that an interrupted command left running, and says so for the report.
-func endOrphan(hook *process, log *slog.Logger) string {
-	if hook == nil || !hook.running() {
+func endOrphan(hook *script.Group, log *slog.Logger) string {
+	if hook == nil {
 		return ""
 	}
-	if err := hook.end(); err != nil {
+	ended, err := hook.Kill(script.DefaultGrace)
+	switch {
+	case err != nil:
 		log.Error("the script of the interrupted command goes on", slog.Any("error", err))
 		return fmt.Sprintf("its script goes on, because it could not be ended: %v", err)
+	case ended:
+		log.Info("ended the script of the interrupted command", slog.Int("process_group", hook.PGID))
+		return "its script was still running and was ended"
+	default:
+		return ""
 	}
-	log.Info("ended the script of the interrupted command", slog.Int("process_group", hook.Group))
-	return "its script was still running and was ended"
 }

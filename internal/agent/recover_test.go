@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"grapnel/internal/awsapi"
+	"grapnel/internal/script"
 )
 
 // startVariable makes the test binary an agent that can be killed: it names the configuration file.
@@ -119,7 +120,7 @@ func TestKilledInAHook(t *testing.T) {
 		t.Errorf("end = %+v, want Failed with code 7", end)
 	}
 	wantContains(t, "message", end.Message, "Failed: ", "restarted", "its script was still running and was ended")
-	if groupAlive(pid) {
+	if _, err := script.Identify(pid); err == nil {
 		t.Error("the orphan was alive when the service was told")
 	}
 	if got := readFile(t, log); got != "started\n" {
@@ -182,40 +183,6 @@ func TestEveryInterruptedCommandIsReported(t *testing.T) {
 	}
 }
 
-// A process that merely has the number of a dead script must live.
-func TestOnlyTheVeryOrphanIsEnded(t *testing.T) {
-	t.Parallel()
-	sleep := exec.Command("sleep", "60")
-	sleep.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := sleep.Start(); err != nil {
-		t.Skipf("needs sleep: apt-get install coreutils (%v)", err)
-	}
-	defer sleep.Wait()         //nolint:errcheck // it is killed
-	defer sleep.Process.Kill() //nolint:errcheck // it may have ended
-	p, err := identify(sleep.Process.Pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, other := range map[string]process{
-		"another boot":       {p.Group, "other", p.StartTime},
-		"another start time": {p.Group, p.BootID, p.StartTime + "0"},
-		"nothing there":      {1 << 22, p.BootID, p.StartTime},
-	} {
-		if other.running() {
-			t.Errorf("%s was taken for the script", name)
-		}
-	}
-	if !p.running() {
-		t.Fatal("the script itself was not recognised")
-	}
-	if err := p.end(); err != nil {
-		t.Fatal(err)
-	}
-	if p.running() {
-		t.Error("the script was not ended")
-	}
-}
-
 func TestTracker(t *testing.T) {
 	t.Parallel()
 	tr := &tracker{dir: filepath.Join(t.TempDir(), "ongoing-deployment")}
@@ -232,7 +199,7 @@ func TestTracker(t *testing.T) {
 		t.Fatal(err)
 	}
 	pending, err := tr.pending()
-	if err != nil || len(pending) != 1 || pending[0].commandID != "first" || pending[0].hook == nil || pending[0].hook.Group != os.Getpid() {
+	if err != nil || len(pending) != 1 || pending[0].commandID != "first" || pending[0].hook == nil || pending[0].hook.PGID != os.Getpid() {
 		t.Errorf("pending = %+v, %v", pending, err)
 	}
 	// The next command of the deployment may begin before the first has been cleared away.
@@ -260,7 +227,7 @@ func TestTornHookRecord(t *testing.T) {
 	if err := tr.begin("d-1", "id"); err != nil {
 		t.Fatal(err)
 	}
-	whole, err := json.Marshal(process{1, "b", "2"})
+	whole, err := json.Marshal(script.Group{PGID: 2, BootID: "b", StartTime: 2})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -184,7 +184,7 @@ var bundleTypes = []bundle.Type{bundle.Tar, bundle.Tgz, bundle.Zip}
 
 func (w *wireSpec) revision() (revision, error) {
 	if w.Revision == nil || w.Revision.RevisionType == "" {
-		return revision{}, errors.New("Revision or its RevisionType is missing")
+		return revision{}, errors.New("the specification lacks Revision, or its RevisionType")
 	}
 	r := revision{Type: w.Revision.RevisionType}
 	switch r.Type {

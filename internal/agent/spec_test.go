@@ -97,7 +97,7 @@ func TestRefusedSpecifications(t *testing.T) {
 		{"folder names", key.sign(t, s3Doc().with("DeploymentGroupId", "../../etc").json(t)), "cannot be the name of a folder"},
 		{"AppSpec elsewhere", key.sign(t, s3Doc().with("AppSpecFilename", "../appspec.yml").json(t)), "leads out of the bundle"},
 		{"revision type", key.sign(t, s3Doc().with("Revision", map[string]any{"RevisionType": "Floppy"}).json(t)), `RevisionType "Floppy"`},
-		{"no revision", key.sign(t, s3Doc().with("Revision", nil).json(t)), "Revision or its RevisionType is missing"},
+		{"no revision", key.sign(t, s3Doc().with("Revision", nil).json(t)), "lacks Revision, or its RevisionType"},
 	}
 	for _, name := range []string{"DeploymentId", "DeploymentGroupId", "DeploymentGroupName", "ApplicationName"} {
 		for _, value := range []any{nil, ""} {

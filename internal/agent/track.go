@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"grapnel/internal/atomicfile"
+	"grapnel/internal/script"
 )
 
 // tracker records on disk which commands are under way (agent.md 6.4): a file per deployment that holds the command's
@@ -26,7 +27,7 @@ type tracker struct {
 type tracked struct {
 	deployment string
 	commandID  string
-	hook       *process // nil when no script ran
+	hook       *script.Group // nil when no script ran
 }
 
 // staleAfter is the age at which a record counts no more: the service has long given the command up.
@@ -53,11 +54,14 @@ func (t *tracker) begin(deployment, commandID string) error {
 
 // script records the process group of a script that has just been started.
 func (t *tracker) script(deployment string, pgid int) error {
-	p, err := identify(pgid)
+	group, err := script.Identify(pgid)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it has ended already
+	}
 	if err != nil {
 		return err
 	}
-	data, err := json.Marshal(p)
+	data, err := json.Marshal(group)
 	if err != nil {
 		return err
 	}
@@ -118,20 +122,20 @@ func (t *tracker) pending() ([]tracked, error) {
 			return nil, fmt.Errorf("cannot read which commands are under way: %w", err)
 		}
 		found = append(found, tracked{
-			deployment: entry.Name(), commandID: strings.TrimSpace(string(id)), hook: readProcess(t.hookPath(entry.Name())),
+			deployment: entry.Name(), commandID: strings.TrimSpace(string(id)), hook: readGroup(t.hookPath(entry.Name())),
 		})
 	}
 	return found, nil
 }
 
-func readProcess(path string) *process {
+func readGroup(path string) *script.Group {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil
 	}
-	var p process
-	if json.Unmarshal(data, &p) != nil {
+	var group script.Group
+	if json.Unmarshal(data, &group) != nil {
 		return nil // torn by the crash; without all of it the group cannot be told from another
 	}
-	return &p
+	return &group
 }

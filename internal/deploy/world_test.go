@@ -181,12 +181,3 @@ func (w *world) fact(change func(*Facts)) {
 	change(&w.state.Facts)
 	w.state.Version++
 }
-
-// count returns how many targets of the current phase have each status.
-func (w *world) count() map[TargetStatus]int {
-	count := map[TargetStatus]int{}
-	for _, id := range w.state.Plan.Phases[w.state.Phase].Targets {
-		count[w.target(id).Status]++
-	}
-	return count
-}

@@ -79,7 +79,7 @@ func checkDocument(text string) error {
 func (s statement) check() error {
 	switch {
 	case s.Effect != "Allow" && s.Effect != "Deny":
-		return fmt.Errorf("Effect must be Allow or Deny, got %q", s.Effect)
+		return fmt.Errorf("its Effect must be Allow or Deny, got %q", s.Effect)
 	case (len(s.Action) == 0) == (len(s.NotAction) == 0):
 		return errors.New("it needs either Action or NotAction")
 	case (len(s.Resource) == 0) == (len(s.NotResource) == 0):

@@ -31,7 +31,7 @@ type Store interface {
 }
 
 // ErrDenied is what Options.Authorize wraps to refuse a request.
-var ErrDenied = errors.New("Access Denied") //nolint:staticcheck // S3's own message
+var ErrDenied = errors.New("access denied")
 
 // DefaultMaxObject is S3's limit on a body in one request, in bytes.
 const DefaultMaxObject = 5 << 30

@@ -90,8 +90,8 @@ func readStat(pid int) (stat, error) {
 	if err != nil {
 		return stat{}, err
 	}
-	fields := strings.Fields(string(line[bytes.LastIndexByte(line, ')')+1:]))
-	const state, pgrp, start = 3 - 3, 5 - 3, 22 - 3 // the first field here is the third of the line
+	fields := strings.Fields(string(line[bytes.LastIndexByte(line, ')')+1:])) // from the third on
+	const state, pgrp, start = 0, 2, 19
 	if len(fields) <= start {
 		return stat{}, fmt.Errorf("/proc/%d/stat has an unknown form", pid)
 	}
