@@ -58,8 +58,10 @@ func (s *Service) handOver(ctx context.Context, caller Caller) (store.Command, e
 	if err := ctx.Err(); err != nil {
 		return store.Command{}, err
 	}
+	storing, cancel := context.WithTimeout(context.WithoutCancel(ctx), replyLimit)
+	defer cancel()
 	at := now()
-	command, err := s.store.HandOver(context.WithoutCancel(ctx), caller.Name, at, at.Add(-handOverAgain))
+	command, err := s.store.HandOver(storing, caller.Name, at, at.Add(-handOverAgain))
 	if err != nil {
 		return store.Command{}, err
 	}
