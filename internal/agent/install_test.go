@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"io"
 	"io/fs"
 	"net/http"
 	"os"
