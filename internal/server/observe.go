@@ -74,16 +74,13 @@ func (o *observer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer o.underWay.Dec()
 	rec := &recorder{ResponseWriter: w, status: http.StatusOK}
 	o.next.ServeHTTP(rec, r)
-	if rec.operation == "" {
-		rec.operation = r.Method
-	}
 	o.seconds.WithLabelValues(rec.service, rec.operation, strconv.Itoa(rec.status)).Observe(time.Since(start).Seconds())
 	o.log.Debug("request", "service", rec.service, "operation", rec.operation, "method", r.Method, "path", r.URL.Path, "status", rec.status,
 		"took", time.Since(start), "from", r.RemoteAddr, "request", w.Header().Get("X-Amzn-Requestid"))
 }
 
-// recorder remembers what became of a request. The router names the service and the operation once the sender is known:
-// what a stranger writes into a request must not become a label, because every new value costs memory for good.
+// recorder remembers what became of a request. The router names the service and the operation when both are known to it:
+// what a sender writes must not become a label, because every new value costs memory for good.
 type recorder struct {
 	http.ResponseWriter
 	status             int

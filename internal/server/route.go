@@ -4,10 +4,12 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"grapnel/internal/auth"
+	"grapnel/internal/awsapi"
 	"grapnel/internal/awsjson"
 	"grapnel/internal/awsquery"
 	"grapnel/internal/objects"
@@ -23,6 +25,27 @@ type service struct {
 	anyRegion bool
 	// allow decides who may do what, for services that do not decide it for each operation themselves.
 	allow func(r *http.Request, id auth.Identity) error
+}
+
+// known are the names that a request may have in the metrics: operations, and methods of S3 and the query services.
+var known = func() map[string]bool {
+	names := map[string]bool{"GET": true, "PUT": true, "HEAD": true, "POST": true, "DELETE": true}
+	for _, op := range slices.Concat(awsapi.Operations, awsapi.CommandOperations) {
+		names[op.Name] = true
+	}
+	return names
+}()
+
+// label names a request in the metrics.
+func (s service) label(r *http.Request) string {
+	name := r.Method
+	if s.target != "" {
+		name = operation(r)
+	}
+	if !known[name] {
+		return "other"
+	}
+	return name
 }
 
 // router takes a request to its service: by the service name in its signature, and what is not signed by its path.
@@ -56,7 +79,7 @@ func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if rec, ok := w.(*recorder); ok {
-		rec.service, rec.operation = q.Scope.Service, r.Header.Get("X-Amz-Target")
+		rec.service, rec.operation = q.Scope.Service, svc.label(r)
 	}
 	svc.handler.ServeHTTP(w, r)
 }
@@ -91,7 +114,7 @@ func (rt *router) checkScope(r *http.Request, q *sigv4.Request, svc service) err
 	target := r.Header.Get("X-Amz-Target")
 	prefix, _, _ := strings.Cut(target, ".")
 	switch {
-	case prefix == svc.target:
+	case prefix == svc.target && (target == "" || svc.target != ""):
 		return nil
 	case svc.target == "":
 		return sigv4.Errorf(sigv4.BadSignature, "The request names the operation %q, but is signed for the service %q.", target, q.Scope.Service)

@@ -313,6 +313,25 @@ func TestDrainingLetsPollsReturn(t *testing.T) {
 	}
 }
 
+// TestStrangersNameNoMetrics: every new label costs memory for good, so nobody may make one up.
+func TestStrangersNameNoMetrics(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil)
+	host := register(t, s, "web-1")
+	for _, q := range []request{
+		{method: "MADEUP1"},
+		{method: "MADEUP2", key: host, service: "s3"},
+		{key: host, service: "s3", target: ".MADEUP3"},
+		{key: host, service: "codedeploy-commands", target: "CodeDeployCommandService_v20141006.MADEUP4"},
+		{key: s.Root(), service: "codedeploy", target: "CodeDeploy_20141006.MADEUP5"},
+	} {
+		q.send(t, s)
+	}
+	if _, metrics := (request{method: "GET", path: "/metrics"}).send(t, s); strings.Contains(metrics, "MADEUP") {
+		t.Errorf("a sender named a metric:\n%s", metrics)
+	}
+}
+
 // TestOneServerPerFolder: two servers on one SQLite file would each believe that they alone decide.
 func TestOneServerPerFolder(t *testing.T) {
 	t.Parallel()
