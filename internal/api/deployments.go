@@ -53,7 +53,6 @@ func (a *API) createDeployment(ctx context.Context, in *awsapi.CreateDeploymentI
 		GroupID:     *group.Info.DeploymentGroupId,
 		RevisionKey: store.RevisionKey(revision),
 		Plan:        plan,
-		Facts:       deploy.Facts{LastGood: awsapi.Value(awsapi.Value(group.Info.LastSuccessfulDeployment).DeploymentId)},
 		Status:      deploy.Created,
 	}
 	if err := a.storeDeployment(ctx, d); err != nil {
@@ -179,7 +178,6 @@ func (a *API) frozen(in *awsapi.CreateDeploymentInput, group awsapi.DeploymentGr
 		DeploymentGroupName:                group.DeploymentGroupName,
 		DeploymentConfigName:               config.DeploymentConfigName,
 		DeploymentId:                       new(store.NewDeploymentID()),
-		PreviousRevision:                   group.TargetRevision,
 		Revision:                           &revision,
 		CreateTime:                         awsapi.At(a.timestamp()),
 		Description:                        in.Description,

@@ -376,8 +376,8 @@ func TestRollback(t *testing.T) {
 			Info: awsapi.DeploymentInfo{
 				DeploymentId: got.Info.DeploymentId, ApplicationName: new("app"), DeploymentGroupName: new("group"),
 				DeploymentConfigName: new("CodeDeployDefault.AllAtOnce"), CreateTime: awsapi.At(s.commits[0].At),
-				Revision: s.deployments["d-GOOD00000"].Info.Revision, PreviousRevision: s.deployments["d-GOOD00000"].Info.Revision,
-				Creator: awsapi.DeploymentCreatorCodeDeployRollback, FileExistsBehavior: awsapi.FileExistsBehaviorRetain,
+				Revision: s.deployments["d-GOOD00000"].Info.Revision,
+				Creator:  awsapi.DeploymentCreatorCodeDeployRollback, FileExistsBehavior: awsapi.FileExistsBehaviorRetain,
 				IgnoreApplicationStopFailures: new(true), UpdateOutdatedInstancesOnly: new(false),
 				Description: got.Info.Description,
 				RollbackInfo: &awsapi.RollbackInfo{

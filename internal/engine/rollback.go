@@ -83,7 +83,6 @@ func rollbackInfo(r *store.Round, ended, good awsapi.DeploymentInfo, group awsap
 		DeploymentGroupName:           ended.DeploymentGroupName,
 		DeploymentConfigName:          group.DeploymentConfigName,
 		DeploymentId:                  new(store.NewDeploymentID()),
-		PreviousRevision:              group.TargetRevision,
 		Revision:                      good.Revision,
 		CreateTime:                    awsapi.At(r.At),
 		Creator:                       awsapi.DeploymentCreatorCodeDeployRollback,

@@ -16,11 +16,17 @@ func (s *Store) CreateDeployment(ctx context.Context, d store.Deployment) error 
 }
 
 // insertDeployment stores a deployment as Created. Locking the group's row lets one creator at a time look for a live
-// deployment; the unique index deployments_live is the second line.
+// deployment; the unique index deployments_live is the second line. What the group last succeeded with is read under the
+// lock as well: a caller that read it before could miss a success in between, and a rollback would restore the wrong revision.
 func insertDeployment(t *tx, d store.Deployment) error {
 	id, at := awsapi.Value(d.Info.DeploymentId), micros(d.Info.CreateTime.Time)
-	application, err := one(t, column[string],
-		`SELECT application_id FROM deployment_groups WHERE id = $1 {{lock}}`, d.GroupID)
+	d.Info.PreviousRevision = nil
+	application, err := one(t, func(row scanner) (application string, err error) {
+		err = row.Scan(&application, &d.Facts.LastGood, document{&d.Info.PreviousRevision})
+		return application, err
+	}, `SELECT application_id, coalesce(last_success, ''), (SELECT location FROM revisions r
+			WHERE r.application_id = g.application_id AND r.key = g.target_key)
+		FROM deployment_groups g WHERE id = $1 {{lock}}`, d.GroupID)
 	if err != nil {
 		return fmt.Errorf("deployment group %s: %w", d.GroupID, err)
 	}

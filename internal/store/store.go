@@ -176,7 +176,8 @@ type DeploymentFilter struct {
 // Deployments is how the API sees running things.
 type Deployments interface {
 	// CreateDeployment stores d with its targets as Created, registers its revision if it is unknown and stamps its use,
-	// and makes it the group's last attempt. *BusyError when the group has a live deployment; ErrNotFound when the group is
+	// and makes it the group's last attempt. Facts.LastGood and previousRevision are set from the group's last success, in
+	// the same transaction, whatever d says. *BusyError when the group has a live deployment; ErrNotFound when the group is
 	// gone; ErrExists when the id, or a rollback of the same deployment, exists.
 	CreateDeployment(ctx context.Context, d Deployment) error
 	Deployment(ctx context.Context, id string) (Deployment, error)

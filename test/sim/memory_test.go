@@ -140,7 +140,7 @@ func (m *memory) insert(d store.Deployment) error {
 		return store.ErrExists
 	}
 	row := &memoryDeployment{Deployment: d, version: 1, since: d.Info.CreateTime.Time}
-	row.Status = deploy.Created
+	row.Status, row.Facts.LastGood = deploy.Created, g.good
 	for _, target := range d.Plan.Phases[0].Targets { // in-place has one phase
 		row.targets = append(row.targets, deploy.Target{ID: target, Status: deploy.TargetPending})
 	}

@@ -296,17 +296,13 @@ func (w *world) newDeployment(name string, number int) (store.Deployment, error)
 	for i := range plan.Phases[0].Steps {
 		plan.Phases[0].Steps[i].Timeout = w.timeout
 	}
-	var facts deploy.Facts
-	if last := group.Info.LastSuccessfulDeployment; last != nil {
-		facts.LastGood = awsapi.Value(last.DeploymentId)
-	}
 	return store.Deployment{
 		Info: awsapi.DeploymentInfo{
 			ApplicationName: new(application), DeploymentGroupName: &name, DeploymentConfigName: config.DeploymentConfigName,
 			DeploymentId: new(store.NewDeploymentID()), Revision: &revision, CreateTime: awsapi.At(now()),
 			Creator: awsapi.DeploymentCreatorUser, ComputePlatform: awsapi.ComputePlatformServer,
 		},
-		GroupID: *group.Info.DeploymentGroupId, RevisionKey: store.RevisionKey(revision), Plan: plan, Facts: facts, Status: deploy.Created,
+		GroupID: *group.Info.DeploymentGroupId, RevisionKey: store.RevisionKey(revision), Plan: plan, Status: deploy.Created,
 	}, nil
 }
 

@@ -21,8 +21,7 @@ func deployment(t *testing.T, s store.Store) {
 	newGroup(t, s, "app", "g")
 	want := deploymentOf("d-1", "b", "a")
 	want.Info.Description = ptr("a <new> version")
-	want.Info.PreviousRevision = ptr(bundle("v0"))
-	want.Facts = deploy.Facts{LastGood: "d-0", Alarms: []string{"cpu"}}
+	want.Facts = deploy.Facts{Alarms: []string{"cpu"}}
 	ok(t, s.CreateDeployment(ctx, want))
 	want.Info.Status = awsapi.DeploymentStatusCreated
 	got, err := s.Deployment(ctx, "d-1")

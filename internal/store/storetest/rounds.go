@@ -194,7 +194,10 @@ func failure(t *testing.T, s store.Store) {
 	second := deploymentOf("d-2", "a", "b", "c")
 	second.Info.CreateTime = awsapi.At(after(2 * time.Hour))
 	second.Info.Revision, second.RevisionKey = ptr(bundle("v2")), "key of v2"
+	// The caller looked at the group before d-1 succeeded.
+	second.Facts.LastGood, second.Info.PreviousRevision = "d-0", ptr(bundle("v0"))
 	ok(t, s.CreateDeployment(ctx, second))
+	same(t, "last good deployment", loaded(t, s, "d-2").Facts.LastGood, "d-1")
 	r := end(loaded(t, s, "d-2"), deploy.Failed, deploy.TargetFailed)
 	r.At = after(3 * time.Hour)
 	r.Decision.Why = deploy.Why{Code: "HEALTH_CONSTRAINTS", Message: "too many"}
@@ -204,6 +207,7 @@ func failure(t *testing.T, s store.Store) {
 
 	d, err := s.Deployment(ctx, "d-2")
 	ok(t, err)
+	same(t, "previousRevision", d.Info.PreviousRevision, ptr(bundle("v1")))
 	same(t, "error", d.Info.ErrorInformation, &awsapi.ErrorInformation{Code: awsapi.ErrorCodeHealthConstraints, Message: ptr("too many")})
 	same(t, "rollbackInfo", d.Info.RollbackInfo, &awsapi.RollbackInfo{RollbackMessage: ptr("there is nothing to roll back to")})
 	if !d.Info.StartTime.IsZero() {
