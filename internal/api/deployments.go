@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"grapnel/internal/awsapi"
 	"grapnel/internal/awsjson"
@@ -270,16 +271,31 @@ func (a *API) listDeployments(ctx context.Context, in *awsapi.ListDeploymentsInp
 			return nil, err
 		}
 	}
-	filter.Before, filter.Limit = p.after, p.limit()
-	var ids []string
+	filter.Before, filter.Limit = listedAt(p.after), p.limit()
+	var listed []store.Listed
 	if awsapi.Value(in.ExternalId) == "" { // no deployment of this server comes from outside and has an external id
-		if ids, err = a.store.ListDeployments(ctx, filter); err != nil {
+		if listed, err = a.store.ListDeployments(ctx, filter); err != nil {
 			return nil, fmt.Errorf("list deployments: %w", err)
 		}
 	}
-	out := new(awsapi.ListDeploymentsOutput)
-	out.Deployments, out.NextToken = cut(p, ids, itself)
+	listed, next := cut(p, listed, listedKey)
+	out := &awsapi.ListDeploymentsOutput{Deployments: make([]string, len(listed)), NextToken: next}
+	for i, l := range listed {
+		out.Deployments[i] = l.ID
+	}
 	return out, nil
+}
+
+// listedKey is a deployment's place in the list for a page token: it must tell the place even when the deployment has gone.
+func listedKey(l store.Listed) string { return fmt.Sprint(l.CreatedAt.UnixMicro(), " ", l.ID) }
+
+// listedAt reads what listedKey wrote. "" is the zero place, before the first.
+func listedAt(key string) (l store.Listed) {
+	var micros int64
+	if n, _ := fmt.Sscan(key, &micros, &l.ID); n == 2 {
+		l.CreatedAt = time.UnixMicro(micros)
+	}
+	return l
 }
 
 func deploymentFilter(in *awsapi.ListDeploymentsInput) (store.DeploymentFilter, error) {

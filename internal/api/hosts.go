@@ -142,9 +142,9 @@ func (a *API) listOnPremisesInstances(ctx context.Context, in *awsapi.ListOnPrem
 	if err != nil {
 		return nil, fmt.Errorf("list on-premises instances: %w", err)
 	}
-	names := selectHosts(hosts, in)
+	hosts = following(p, hosts, func(h store.Host) string { return *h.Info.InstanceName })
 	out := new(awsapi.ListOnPremisesInstancesOutput)
-	out.InstanceNames, out.NextToken = cut(p, following(p, names, itself), itself)
+	out.InstanceNames, out.NextToken = cut(p, selectHosts(hosts, in), itself)
 	return out, nil
 }
 

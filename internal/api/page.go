@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"grapnel/internal/awsapi"
 )
@@ -67,17 +68,10 @@ func cut[T any](p page, entries []T, key func(T) string) ([]T, *string) {
 	return entries[:pageSize], p.token(key(entries[pageSize-1]))
 }
 
-// following returns what comes after the page's start in a list that is whole: everything when that entry has gone.
-func following[T any](p page, entries []T, key func(T) string) []T {
-	if p.after == "" {
-		return entries
-	}
-	for i, e := range entries {
-		if key(e) == p.after {
-			return entries[i+1:]
-		}
-	}
-	return entries
+// following returns what comes after the page's start. all must be every entry there is, before the filter: what was shown
+// last may not pass the filter any more.
+func following[T any](p page, all []T, key func(T) string) []T {
+	return all[slices.IndexFunc(all, func(e T) bool { return key(e) == p.after })+1:]
 }
 
 // itself is the key of an entry that is a name.

@@ -120,12 +120,13 @@ func (a *API) listApplicationRevisions(ctx context.Context, in *awsapi.ListAppli
 	if err != nil {
 		return nil, fmt.Errorf("list revisions of application %s: %w", name, err)
 	}
-	revisions = slices.DeleteFunc(revisions, func(r store.Revision) bool { return !listed(r, in) })
 	sortRevisions(revisions, in.SortBy, in.SortOrder)
+	key := func(r store.Revision) string { return r.Key }
+	revisions = following(p, revisions, key)
+	revisions = slices.DeleteFunc(revisions, func(r store.Revision) bool { return !listed(r, in) })
 
 	out := new(awsapi.ListApplicationRevisionsOutput)
-	key := func(r store.Revision) string { return r.Key }
-	revisions, out.NextToken = cut(p, following(p, revisions, key), key)
+	revisions, out.NextToken = cut(p, revisions, key)
 	out.Revisions = make([]awsapi.RevisionLocation, len(revisions))
 	for i, r := range revisions {
 		out.Revisions[i] = withoutContent(r.Location)

@@ -91,7 +91,7 @@ func (a *API) targetIDs(ctx context.Context, d store.Deployment, f targetFilter,
 		return nil, nil, failure(awsapi.InvalidDeploymentInstanceTypeException,
 			"Deployment %s is in-place, where no instance is Blue or Green; leave that filter out.", *d.Info.DeploymentId)
 	}
-	ids := plannedTargets(d.Plan)
+	ids := following(p, plannedTargets(d.Plan), itself)
 	if len(f.statuses) > 0 {
 		targets, err := a.targets(ctx, d, ids)
 		if err != nil {
@@ -99,7 +99,7 @@ func (a *API) targetIDs(ctx context.Context, d store.Deployment, f targetFilter,
 		}
 		ids = slices.DeleteFunc(ids, func(id string) bool { return !slices.Contains(f.statuses, string(targets[id].Status)) })
 	}
-	ids, next := cut(p, following(p, ids, itself), itself)
+	ids, next := cut(p, ids, itself)
 	return ids, next, nil
 }
 

@@ -188,7 +188,7 @@ func overview(t *tx, deployment string) (*awsapi.DeploymentOverview, error) {
 }
 
 // ListDeployments implements store.Deployments.
-func (s *Store) ListDeployments(ctx context.Context, f store.DeploymentFilter) ([]string, error) {
+func (s *Store) ListDeployments(ctx context.Context, f store.DeploymentFilter) ([]store.Listed, error) {
 	var c conditions
 	if f.Application != "" {
 		c.add(`a.name = ?`, f.Application)
@@ -205,14 +205,19 @@ func (s *Store) ListDeployments(ctx context.Context, f store.DeploymentFilter) (
 	if !f.To.IsZero() {
 		c.add(`d.created_at <= ?`, micros(f.To))
 	}
-	if f.Before != "" {
-		c.add(`(d.created_at, d.id) < (SELECT created_at, id FROM deployments WHERE id = ?)`, f.Before)
+	if f.Before != (store.Listed{}) {
+		c.add(`(d.created_at, d.id) < (?, ?)`, micros(f.Before.CreatedAt), f.Before.ID)
 	}
 	where, args := c.where()
 	args = append(args, limited(f.Limit))
-	return readList(ctx, s, column[string], `SELECT d.id FROM deployments d
+	return readList(ctx, s, scanListed, `SELECT d.id, d.created_at FROM deployments d
 		JOIN deployment_groups g ON g.id = d.group_id JOIN applications a ON a.id = g.application_id`+where+
 		fmt.Sprintf(` ORDER BY d.created_at DESC, d.id DESC LIMIT $%d`, len(args)), args...)
+}
+
+func scanListed(row scanner) (l store.Listed, err error) {
+	err = row.Scan(&l.ID, instant{&l.CreatedAt})
+	return l, err
 }
 
 // StopDeployment implements store.Deployments.

@@ -169,8 +169,14 @@ type DeploymentFilter struct {
 	Application, Group string
 	Statuses           []deploy.Status
 	From, To           time.Time // createTime, both inclusive
-	Before             string    // only those listed after this id (newest first)
+	Before             Listed    // only those listed after this one, which may have been deleted since
 	Limit              int
+}
+
+// Listed is a deployment's place in the list: newest first, of two that were created at once the greater id.
+type Listed struct {
+	ID        string
+	CreatedAt time.Time
 }
 
 // Deployments is how the API sees running things.
@@ -181,7 +187,7 @@ type Deployments interface {
 	// gone; ErrExists when the id, or a rollback of the same deployment, exists.
 	CreateDeployment(ctx context.Context, d Deployment) error
 	Deployment(ctx context.Context, id string) (Deployment, error)
-	ListDeployments(ctx context.Context, f DeploymentFilter) ([]string, error) // newest first
+	ListDeployments(ctx context.Context, f DeploymentFilter) ([]Listed, error) // newest first
 	// Targets returns the targets of a deployment in the order of its plan, with every Work ever issued for them.
 	// ids restricts them; an unknown id is left out.
 	Targets(ctx context.Context, deployment string, ids ...string) ([]Target, error)

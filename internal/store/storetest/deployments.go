@@ -87,6 +87,9 @@ func listDeployments(t *testing.T, s store.Store) {
 	ok(t, s.Commit(ctx, end(loaded(t, s, "d-2"), deploy.Failed, deploy.TargetFailed)))
 	create("d-4", "g", after(2*time.Hour))
 	create("d-3", "g2", after(2*time.Hour))
+	at := func(id string, later time.Duration) store.Listed {
+		return store.Listed{ID: id, CreatedAt: after(later)}
+	}
 
 	for _, test := range []struct {
 		filter store.DeploymentFilter
@@ -100,15 +103,21 @@ func listDeployments(t *testing.T, s store.Store) {
 		{store.DeploymentFilter{From: after(time.Hour), To: after(time.Hour)}, []string{"d-2"}},
 		{store.DeploymentFilter{To: after(-time.Microsecond)}, nil},
 		{store.DeploymentFilter{Limit: 2}, []string{"d-4", "d-3"}},
-		{store.DeploymentFilter{Before: "d-4", Limit: 2}, []string{"d-3", "d-2"}},
-		{store.DeploymentFilter{Before: "d-1"}, nil},
+		{store.DeploymentFilter{Before: at("d-4", 2*time.Hour), Limit: 2}, []string{"d-3", "d-2"}},
+		{store.DeploymentFilter{Before: at("deleted", 2*time.Hour), Limit: 2}, []string{"d-4", "d-3"}},
+		{store.DeploymentFilter{Before: at("d-1", 0)}, nil},
 		{store.DeploymentFilter{
-			Application: "app", Group: "g", Statuses: []deploy.Status{deploy.Failed, deploy.Created}, From: begin, Before: "d-4",
+			Application: "app", Group: "g", Statuses: []deploy.Status{deploy.Failed, deploy.Created}, From: begin,
+			Before: at("d-4", 2*time.Hour),
 		}, []string{"d-2"}},
 	} {
 		got, err := s.ListDeployments(ctx, test.filter)
 		ok(t, err)
-		if diff := cmp.Diff(test.want, got); diff != "" {
+		var ids []string
+		for _, l := range got {
+			ids = append(ids, l.ID)
+		}
+		if diff := cmp.Diff(test.want, ids); diff != "" {
 			t.Errorf("filter %+v (-want +got):\n%s", test.filter, diff)
 		}
 	}
