@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"grapnel/internal/agent"
 	"grapnel/internal/awsapi"
@@ -59,37 +61,31 @@ type demo struct {
 
 func runDemo(ctx context.Context, out io.Writer, keep bool) (err error) {
 	began := time.Now()
-	d, err := newDemo(ctx, out)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	running := make(chan error, 1)
-	go func() { running <- d.serve(ctx, cancel) }()
-	defer func() {
-		stopProcess(d.path("app.pid"))
-		cancel(nil)
-		err = errors.Join(err, <-running)
-		err = errors.Join(err, os.RemoveAll(d.dir))
-	}()
-	if err := d.deployThrice(ctx); err != nil {
-		if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
-			return cause // the server or the agent ended: that explains the rest
-		}
-		return err
-	}
-	d.summary(time.Since(began), keep)
-	if keep {
-		<-ctx.Done()
-	}
-	return nil
-}
-
-func newDemo(ctx context.Context, out io.Writer) (*demo, error) {
 	dir, err := os.MkdirTemp("", "grapnel-demo-")
 	if err != nil {
-		return nil, err
+		return err
 	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	d, err := newDemo(ctx, dir, out)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	parts, ctx := errgroup.WithContext(ctx) // if the server or the agent ends by itself, so does everything else
+	parts.Go(func() error { return d.server.Run(ctx) })
+	if err = d.deployThrice(ctx, parts); err == nil {
+		d.summary(time.Since(began), keep)
+		if keep {
+			<-ctx.Done()
+		}
+	}
+	stopProcess(d.path("app.pid"))
+	cancel()
+	return cmp.Or(parts.Wait(), err) // a part that ended by itself explains the rest
+}
+
+func newDemo(ctx context.Context, dir string, out io.Writer) (*demo, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -130,28 +126,22 @@ func freeAddress() (string, error) {
 	return l.Addr().String(), nil
 }
 
-// serve runs the server until ctx ends; if it ends by itself, so does everything else.
-func (d *demo) serve(ctx context.Context, cancel context.CancelCauseFunc) error {
-	err := d.server.Run(ctx)
-	cancel(err)
-	return err
-}
-
 func (d *demo) say(format string, args ...any) {
 	fmt.Fprintln(d.out, d.style.bold(fmt.Sprintf(format, args...)))
 }
 
-func (d *demo) deployThrice(ctx context.Context) error {
+func (d *demo) deployThrice(ctx context.Context, parts *errgroup.Group) error {
 	d.say("Server at %s, everything in %s", d.server.URL(), d.dir)
 	group, err := d.createSettings(ctx)
 	if err != nil {
 		return err
 	}
-	stopAgent, err := d.startAgent(ctx)
+	// The host agent of this program, in this process.
+	config, warnings, err := agent.LoadConfig(d.path("agent/codedeployagent.yml"))
 	if err != nil {
 		return err
 	}
-	defer stopAgent()
+	parts.Go(func() error { return agent.Start(ctx, config, warnings, io.Discard) })
 	t := &timeline{client: d.client, out: d.out, style: d.style, scriptLog: func(id string) string {
 		return filepath.Join(d.path("agent"), "root", group, id, "logs", "scripts.log")
 	}}
@@ -214,18 +204,6 @@ wait_between_runs: 0
 		return err
 	}
 	return os.WriteFile(d.path("agent/codedeployagent.yml"), []byte(config), 0o644)
-}
-
-// startAgent runs the host agent of this program, in this process.
-func (d *demo) startAgent(ctx context.Context) (stop func(), err error) {
-	config, warnings, err := agent.LoadConfig(d.path("agent/codedeployagent.yml"))
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan error, 1)
-	go func() { done <- agent.Start(ctx, config, warnings, io.Discard) }()
-	return func() { cancel(); <-done }, nil
 }
 
 // deployVersion pushes and deploys one version of the application, and follows the rollback if there is one.

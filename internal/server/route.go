@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -59,6 +60,8 @@ type router struct {
 }
 
 func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body := http.NewResponseController(w)
+	deadline(body, time.Now().Add(bodyTimeout))
 	if unsigned(r) && isOpen(r.URL.Path) {
 		rt.open.ServeHTTP(w, r)
 		return
@@ -81,7 +84,35 @@ func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if rec, ok := w.(*recorder); ok {
 		rec.service, rec.operation = q.Scope.Service, svc.label(r)
 	}
+	// What is left to read now is the body of an authenticated upload, which may take long as long as it goes on. Without
+	// a body to come there must be no deadline: net/http takes one that passes for a client that has gone.
+	deadline(body, time.Time{})
+	r.Body = &steadyBody{ReadCloser: r.Body, conn: body}
 	svc.handler.ServeHTTP(w, r)
+}
+
+// bodyTimeout bounds the time in which the body of a request must have come before its sender is known, and the pauses
+// within an authenticated upload: nobody may hold connections open by saying little or nothing.
+const bodyTimeout = 30 * time.Second
+
+func deadline(conn *http.ResponseController, at time.Time) {
+	conn.SetReadDeadline(at) //nolint:errcheck // a connection that cannot have one is a test's
+}
+
+// steadyBody gives up on an upload that stalls.
+type steadyBody struct {
+	io.ReadCloser
+	conn *http.ResponseController
+}
+
+// Read reads what comes within bodyTimeout.
+func (b *steadyBody) Read(p []byte) (int, error) {
+	deadline(b.conn, time.Now().Add(bodyTimeout))
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		deadline(b.conn, time.Time{})
+	}
+	return n, err
 }
 
 // admit authenticates a request and asks whether its sender may make it. It always returns a request, for the log.

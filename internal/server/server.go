@@ -172,7 +172,7 @@ func (s *Server) Environment() []string {
 // the round under way commit. It returns nil after that, or what ended it before.
 func (s *Server) Run(ctx context.Context) error {
 	// While no server ran, no host could take or report anything: none may fail for that.
-	if err := s.store.Reprieve(ctx, time.Now().Add(planner.AcknowledgeTimeout)); err != nil {
+	if err := s.store.Reprieve(context.WithoutCancel(ctx), time.Now().Add(planner.AcknowledgeTimeout)); err != nil {
 		return errors.Join(err, s.close())
 	}
 	s.opts.Log.Info("serving", "url", s.URL(), "data", s.opts.DataDir)

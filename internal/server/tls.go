@@ -44,13 +44,13 @@ func (s selfSigned) certificate() (tls.Certificate, error) {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return tls.Certificate{}, fmt.Errorf("TLS folder: %w", err)
 	}
+	certFile, keyFile := filepath.Join(s.dir, "cert.pem"), filepath.Join(s.dir, "key.pem")
+	if pair, err := tls.LoadX509KeyPair(certFile, keyFile); err == nil && s.serves(pair.Leaf) {
+		return pair, nil // the authority's key is not needed, and may be kept elsewhere
+	}
 	ca, err := s.authority()
 	if err != nil {
 		return tls.Certificate{}, err
-	}
-	certFile, keyFile := filepath.Join(s.dir, "cert.pem"), filepath.Join(s.dir, "key.pem")
-	if pair, err := tls.LoadX509KeyPair(certFile, keyFile); err == nil && s.serves(pair.Leaf, ca.Leaf) {
-		return pair, nil
 	}
 	leaf := &x509.Certificate{
 		Subject:     pkix.Name{CommonName: s.names[0]},
@@ -70,8 +70,13 @@ func (s selfSigned) certificate() (tls.Certificate, error) {
 }
 
 // serves reports whether a kept certificate still does: same authority, every name, far from its end.
-func (s selfSigned) serves(leaf, ca *x509.Certificate) bool {
-	if leaf == nil || leaf.CheckSignatureFrom(ca) != nil || s.now.After(leaf.NotAfter.Add(-leafRenewal)) {
+func (s selfSigned) serves(leaf *x509.Certificate) bool {
+	text, err := os.ReadFile(filepath.Join(s.dir, "ca.pem"))
+	roots := x509.NewCertPool()
+	if err != nil || !roots.AppendCertsFromPEM(text) {
+		return false
+	}
+	if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: s.now}); err != nil || s.now.After(leaf.NotAfter.Add(-leafRenewal)) {
 		return false
 	}
 	return !slices.ContainsFunc(s.names, func(n string) bool { return leaf.VerifyHostname(n) != nil })
@@ -83,7 +88,7 @@ func (s selfSigned) authority() (tls.Certificate, error) {
 	if err == nil {
 		return pair, nil
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
+	if _, statErr := os.Stat(certFile); !errors.Is(statErr, fs.ErrNotExist) {
 		return pair, fmt.Errorf("the certificate authority in %s cannot be read; restore its files, or remove them all to make a new one that every host must trust anew: %w", s.dir, err)
 	}
 	ca := &x509.Certificate{
