@@ -207,7 +207,7 @@ func (s *service) work(id, host string, status deploy.WorkStatus, d deploy.Diagn
 	if err != nil {
 		s.Fatalf("hand over to %s: %v", host, err)
 	}
-	if _, err := s.store.Acknowledge(s.Context(), command.ID, false, s.now()); err != nil {
+	if _, _, err := s.store.Acknowledge(s.Context(), command.ID, false, s.now()); err != nil {
 		s.Fatal(err)
 	}
 	s.advance(time.Second)

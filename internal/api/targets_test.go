@@ -49,7 +49,7 @@ ValidateService Pending
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.store.Acknowledge(t.Context(), command.ID, false, s.now()); err != nil {
+	if _, _, err := s.store.Acknowledge(t.Context(), command.ID, false, s.now()); err != nil {
 		t.Fatal(err)
 	}
 	got := s.target(id, "web1")

@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"sync/atomic"
-	"time"
 
 	"grapnel/internal/awsapi"
 	"grapnel/internal/deploy"
@@ -19,34 +17,17 @@ func (s *Service) PutHostCommandAcknowledgement(ctx context.Context, caller Call
 	if err != nil {
 		return nil, err
 	}
-	command, err := s.command(ctx, caller, in.HostCommandIdentifier)
-	if err != nil {
+	if _, err := s.command(ctx, caller, in.HostCommandIdentifier); err != nil {
 		return nil, err
 	}
-	at := s.stamps.next()
-	command, err = s.store.Acknowledge(ctx, command.ID, noop, at)
+	command, first, err := s.store.Acknowledge(ctx, *in.HostCommandIdentifier, noop, now())
 	if err != nil {
-		return nil, fmt.Errorf("acknowledge %s: %w", command.ID, err)
+		return nil, fmt.Errorf("acknowledge %s: %w", *in.HostCommandIdentifier, err)
 	}
-	first := command.AckedAt.Equal(at)
 	if first && command.Status == deploy.WorkSucceeded {
 		s.wake(command.Deployment)
 	}
 	return &awsapi.PutHostCommandAcknowledgementOutput{CommandStatus: answer(command, first)}, nil
-}
-
-// stamps gives out times as the store keeps them, each one once: an acknowledgement is the first if the Work bears its
-// time. With a plain clock two that arrive within a microsecond would both be the first, and a hook would run twice.
-type stamps struct{ last atomic.Int64 }
-
-func (s *stamps) next() time.Time {
-	for {
-		last := s.last.Load()
-		at := max(time.Now().UnixMicro(), last+1)
-		if s.last.CompareAndSwap(last, at) {
-			return time.UnixMicro(at).UTC()
-		}
-	}
 }
 
 // answer tells the agent what to do with a command after an acknowledgement: InProgress to run it, anything else to leave it.

@@ -41,7 +41,6 @@ type Service struct {
 
 	mux      *awsjson.Mux
 	bells    bells
-	stamps   stamps
 	presence *presence
 	specs    *specs
 	draining chan struct{} // closed when held polls are to return

@@ -85,7 +85,7 @@ func report(b *testing.B, s *Store, hosts []string, at time.Time) {
 		done.Go(func() {
 			c, err := s.HandOver(b.Context(), host, at, at)
 			if err == nil {
-				_, err = s.Acknowledge(b.Context(), c.ID, false, at)
+				_, _, err = s.Acknowledge(b.Context(), c.ID, false, at)
 			}
 			if err == nil {
 				err = s.Complete(b.Context(), c.ID, deploy.WorkSucceeded, deploy.Diagnostics{ErrorCode: "Success"}, at)

@@ -73,7 +73,7 @@ func loadCommand(t *tx, work string) (store.Command, error) {
 }
 
 // Acknowledge implements store.Commands. A no-op is a success, and says so (service.md 3.4).
-func (s *Store) Acknowledge(ctx context.Context, work string, noop bool, at time.Time) (c store.Command, err error) {
+func (s *Store) Acknowledge(ctx context.Context, work string, noop bool, at time.Time) (c store.Command, first bool, err error) {
 	move := `UPDATE work SET status = 'Running', acked_at = $2, due = $2 + timeout / 1000`
 	if noop {
 		move = `UPDATE work SET status = 'Succeeded', acked_at = $2, ended_at = $2, error_code = 'Success'`
@@ -81,12 +81,13 @@ func (s *Store) Acknowledge(ctx context.Context, work string, noop bool, at time
 	err = s.update(ctx, func(t *tx) error {
 		c, err = one(t, scanCommand, move+` WHERE id = $1 AND status = 'Pending' AND NOT settled AND (due = 0 OR due > $2)
 			RETURNING `+commandColumns, work, micros(at))
+		first = err == nil
 		if errors.Is(err, store.ErrNotFound) {
 			c, err = loadCommand(t, work)
 		}
 		return err
 	})
-	return c, err
+	return c, first, err
 }
 
 // Complete implements store.Commands.

@@ -241,9 +241,9 @@ type Commands interface {
 	// Handovers stays: a caller that hung up after it had read the reply looks the same, and then two executions know of it.
 	HandBack(ctx context.Context, work string, at time.Time) error
 	Command(ctx context.Context, work string) (Command, error)
-	// Acknowledge makes a Pending Work Running (noop: Succeeded) and returns it. Of a Work that is not Pending it changes
-	// nothing and returns it as it is. A Work past its Due is not touched: the engine fails it.
-	Acknowledge(ctx context.Context, work string, noop bool, at time.Time) (Command, error)
+	// Acknowledge makes a Pending Work Running (noop: Succeeded) and returns it; first says that this call did. Of a Work
+	// that is not Pending it changes nothing and returns it as it is. A Work past its Due is not touched: the engine fails it.
+	Acknowledge(ctx context.Context, work string, noop bool, at time.Time) (c Command, first bool, err error)
 	// Complete ends a Running (or Pending) Work, once; ErrEnded when it has ended before.
 	Complete(ctx context.Context, work string, status deploy.WorkStatus, d deploy.Diagnostics, at time.Time) error
 	// OpenDeployments returns the deployments in which the host has open Work, without their overview.

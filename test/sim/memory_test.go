@@ -313,21 +313,21 @@ func (m *memory) Command(_ context.Context, work string) (store.Command, error) 
 	return w.Command, nil
 }
 
-func (m *memory) Acknowledge(_ context.Context, work string, noop bool, at time.Time) (store.Command, error) {
+func (m *memory) Acknowledge(_ context.Context, work string, noop bool, at time.Time) (c store.Command, first bool, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	w, ok := m.work[work]
-	if !ok {
-		return store.Command{}, store.ErrNotFound
-	}
 	switch {
+	case !ok:
+		return c, false, store.ErrNotFound
 	case w.Status != deploy.WorkPending || w.settled || !w.Due.After(at):
+		return w.Command, false, nil
 	case noop:
 		w.Status, w.AckedAt, w.EndedAt = deploy.WorkSucceeded, at, at
 	default:
 		w.Status, w.AckedAt, w.Due = deploy.WorkRunning, at, at.Add(w.Timeout)
 	}
-	return w.Command, nil
+	return w.Command, true, nil
 }
 
 func (m *memory) Complete(_ context.Context, work string, status deploy.WorkStatus, d deploy.Diagnostics, at time.Time) error {

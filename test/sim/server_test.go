@@ -155,12 +155,12 @@ func (l *link) HandOver(ctx context.Context, host string, at, again time.Time) (
 	return c, nil
 }
 
-func (l *link) Acknowledge(ctx context.Context, work string, noop bool, at time.Time) (c store.Command, err error) {
+func (l *link) Acknowledge(ctx context.Context, work string, noop bool, at time.Time) (c store.Command, first bool, err error) {
 	if l.server.world.steady && !l.server.dead() {
 		return l.laws.Acknowledge(ctx, work, noop, at)
 	}
-	err = l.write(func() error { c, err = l.laws.Acknowledge(ctx, work, noop, at); return err })
-	return c, err
+	err = l.write(func() error { c, first, err = l.laws.Acknowledge(ctx, work, noop, at); return err })
+	return c, first, err
 }
 
 func (l *link) Complete(ctx context.Context, work string, status deploy.WorkStatus, d deploy.Diagnostics, at time.Time) error {

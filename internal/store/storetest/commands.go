@@ -48,7 +48,7 @@ func handOver(t *testing.T, s store.Store) {
 	got, err = s.HandOver(ctx, "h", want.HandedAt, at.Add(time.Second))
 	ok(t, err)
 	same(t, "hand-over of what nobody acknowledged", got, want)
-	_, err = s.Acknowledge(ctx, want.ID, false, want.HandedAt)
+	_, _, err = s.Acknowledge(ctx, want.ID, false, want.HandedAt)
 	ok(t, err)
 	ok(t, s.Complete(ctx, workOf("d-0", 0, "h").ID, deploy.WorkFailed, deploy.Diagnostics{}, want.HandedAt))
 	_, err = s.HandOver(ctx, "h", after(4*time.Minute), after(3*time.Minute))
@@ -75,7 +75,7 @@ func handBack(t *testing.T, s store.Store) {
 func reprieve(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	started(t, s, "d-1", "pending", "running", "ended")
-	_, err := s.Acknowledge(ctx, workOf("d-1", 0, "running").ID, false, after(time.Minute))
+	_, _, err := s.Acknowledge(ctx, workOf("d-1", 0, "running").ID, false, after(time.Minute))
 	ok(t, err)
 	ok(t, s.Complete(ctx, workOf("d-1", 0, "ended").ID, deploy.WorkFailed, deploy.Diagnostics{}, after(time.Minute)))
 
@@ -96,34 +96,38 @@ func reprieve(t *testing.T, s store.Store) {
 
 func acknowledge(t *testing.T, s store.Store) {
 	ctx := t.Context()
-	_, err := s.Acknowledge(ctx, "unknown", false, begin)
+	_, _, err := s.Acknowledge(ctx, "unknown", false, begin)
 	fails(t, err, store.ErrNotFound)
 	started(t, s, "d-1", "run", "noop", "late")
 
 	want := store.Command{Work: workOf("d-1", 0, "run"), Deployment: "d-1"}
 	want.Status, want.AckedAt, want.Due = deploy.WorkRunning, after(time.Minute), after(time.Minute+time.Hour)
-	for range 2 { // the first answer stands
-		got, err := s.Acknowledge(ctx, want.ID, false, after(time.Minute))
+	for i := range 2 { // the first answer stands, also when the second comes in the same microsecond
+		got, first, err := s.Acknowledge(ctx, want.ID, false, after(time.Minute))
 		ok(t, err)
+		same(t, "first", first, i == 0)
 		same(t, "acknowledged", got, want)
 	}
-	got, err := s.Acknowledge(ctx, want.ID, true, after(2*time.Minute))
+	got, first, err := s.Acknowledge(ctx, want.ID, true, after(2*time.Minute))
 	ok(t, err)
 	same(t, "acknowledged again, as a no-op", got, want)
+	same(t, "first", first, false)
 	got, err = s.Command(ctx, want.ID)
 	ok(t, err)
 	same(t, "command", got, want)
 
 	want = store.Command{Work: workOf("d-1", 0, "noop"), Deployment: "d-1"}
 	want.Status, want.AckedAt, want.EndedAt, want.ErrorCode = deploy.WorkSucceeded, after(time.Minute), after(time.Minute), "Success"
-	got, err = s.Acknowledge(ctx, want.ID, true, after(time.Minute))
+	got, first, err = s.Acknowledge(ctx, want.ID, true, after(time.Minute))
 	ok(t, err)
 	same(t, "acknowledged as a no-op", got, want)
+	same(t, "first", first, true)
 
 	want = store.Command{Work: workOf("d-1", 0, "late"), Deployment: "d-1"}
-	got, err = s.Acknowledge(ctx, want.ID, false, after(5*time.Minute))
+	got, first, err = s.Acknowledge(ctx, want.ID, false, after(5*time.Minute))
 	ok(t, err)
 	same(t, "acknowledged when it was due", got, want)
+	same(t, "first", first, false)
 	same(t, "Work of the next round", len(loaded(t, s, "d-1").Work), 3)
 }
 
@@ -132,7 +136,7 @@ func complete(t *testing.T, s store.Store) {
 	fails(t, s.Complete(ctx, "unknown", deploy.WorkFailed, deploy.Diagnostics{}, begin), store.ErrNotFound)
 	started(t, s, "d-1", "a", "b")
 	id := workOf("d-1", 0, "a").ID
-	_, err := s.Acknowledge(ctx, id, false, after(time.Minute))
+	_, _, err := s.Acknowledge(ctx, id, false, after(time.Minute))
 	ok(t, err)
 	why := deploy.Diagnostics{ErrorCode: "ScriptFailed", ScriptName: "stop.sh", Message: "exit 1", LogTail: "größer\n"}
 	ok(t, s.Complete(ctx, id, deploy.WorkFailed, why, after(2*time.Minute)))

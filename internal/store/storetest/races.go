@@ -130,7 +130,7 @@ func completionsDuringCommit(t *testing.T, s store.Store) {
 	for _, host := range hosts {
 		reported.Go(func() {
 			id := workOf("d-1", 0, host).ID
-			if _, err := s.Acknowledge(t.Context(), id, false, after(time.Minute)); err != nil {
+			if _, _, err := s.Acknowledge(t.Context(), id, false, after(time.Minute)); err != nil {
 				t.Error(err)
 			}
 			if err := s.Complete(t.Context(), id, deploy.WorkSucceeded, deploy.Diagnostics{}, after(time.Minute)); err != nil {

@@ -51,7 +51,7 @@ func round(t *testing.T, s store.Store) {
 	first := workOf("d-1", 0, "a")
 	same(t, "issued Work", state.Work, []deploy.Work{first, workOf("d-1", 0, "b")})
 
-	_, err = s.Acknowledge(ctx, first.ID, false, after(2*time.Second))
+	_, _, err = s.Acknowledge(ctx, first.ID, false, after(2*time.Second))
 	ok(t, err)
 	why := deploy.Diagnostics{ErrorCode: "Success", ScriptName: "stop.sh", Message: "Succeeded", LogTail: "bye\n"}
 	ok(t, s.Complete(ctx, first.ID, deploy.WorkSucceeded, why, after(3*time.Second)))
@@ -113,7 +113,7 @@ func roundGuards(t *testing.T, s store.Store) {
 	settle := store.Round{State: state, At: after(time.Minute), Decision: deploy.Decision{
 		Settle: []deploy.Settle{{ID: id, Saw: deploy.WorkPending, Status: deploy.WorkSkipped}},
 	}}
-	_, err := s.Acknowledge(ctx, id, false, after(time.Minute))
+	_, _, err := s.Acknowledge(ctx, id, false, after(time.Minute))
 	ok(t, err)
 	fails(t, s.Commit(ctx, settle), store.ErrConflict)
 
