@@ -274,6 +274,28 @@ func TestSelfSigned(t *testing.T) {
 	}
 }
 
+// TestTheAuthoritysKeyMayBeKeptElsewhere: it is needed to make certificates only, and a lost one must not quietly become
+// an authority that no host trusts.
+func TestTheAuthoritysKeyMayBeKeptElsewhere(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	self := func(o *server.Options) { o.DataDir, o.TLS = dir, "self-signed" }
+	t.Run("first", func(t *testing.T) { start(t, self) })
+	remove := func(name string) {
+		if err := os.Remove(filepath.Join(dir, "tls", name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	remove("ca-key.pem")
+	t.Run("without the key", func(t *testing.T) { start(t, self) })
+	remove("cert.pem")
+	o := server.Options{Listen: "127.0.0.1:0", Region: "us-east-1", AccountID: "000000000000"}
+	self(&o)
+	if _, err := server.New(context.Background(), o); err == nil || !strings.Contains(err.Error(), "restore its files") {
+		t.Errorf("a certificate is needed and its authority's key is gone: %v", err)
+	}
+}
+
 // TestDrainingLetsPollsReturn: a server that stops does not wait for agents whose polls it holds.
 func TestDrainingLetsPollsReturn(t *testing.T) {
 	t.Parallel()
