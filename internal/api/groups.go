@@ -197,7 +197,7 @@ func (a *API) updateDeploymentGroup(ctx context.Context, in *awsapi.UpdateDeploy
 			return nil, err
 		}
 	}
-	settings := settingsToUpdate(in)
+	settings := groupSettings{UpdateDeploymentGroupInput: *in}
 	if err := settings.checkFields(); err != nil {
 		return nil, err
 	}

@@ -7,113 +7,76 @@ import (
 	"grapnel/internal/awsapi"
 )
 
-// groupSettings are the members that create and update of a deployment group share.
+// groupSettings are the members that create and update of a deployment group share, under the names of the update.
 type groupSettings struct {
-	creating              bool
-	deploymentConfigName  *string
-	ec2TagFilters         []awsapi.EC2TagFilter
-	ec2TagSet             *awsapi.EC2TagSet
-	onPremisesTagFilters  []awsapi.TagFilter
-	onPremisesTagSet      *awsapi.OnPremisesTagSet
-	autoScalingGroups     []string
-	serviceRoleArn        *string
-	triggerConfigurations []awsapi.TriggerConfig
-	alarms                *awsapi.AlarmConfiguration
-	autoRollback          *awsapi.AutoRollbackConfiguration
-	outdatedStrategy      awsapi.OutdatedInstancesStrategy
-	style                 *awsapi.DeploymentStyle
-	blueGreen             *awsapi.BlueGreenDeploymentConfiguration
-	loadBalancer          *awsapi.LoadBalancerInfo
-	ecsServices           []awsapi.ECSService
-	terminationHook       *bool
+	awsapi.UpdateDeploymentGroupInput
+	creating bool
 }
 
 func settingsToCreate(in *awsapi.CreateDeploymentGroupInput) groupSettings {
-	return groupSettings{
-		creating:              true,
-		deploymentConfigName:  in.DeploymentConfigName,
-		ec2TagFilters:         in.Ec2TagFilters,
-		ec2TagSet:             in.Ec2TagSet,
-		onPremisesTagFilters:  in.OnPremisesInstanceTagFilters,
-		onPremisesTagSet:      in.OnPremisesTagSet,
-		autoScalingGroups:     in.AutoScalingGroups,
-		serviceRoleArn:        in.ServiceRoleArn,
-		triggerConfigurations: in.TriggerConfigurations,
-		alarms:                in.AlarmConfiguration,
-		autoRollback:          in.AutoRollbackConfiguration,
-		outdatedStrategy:      in.OutdatedInstancesStrategy,
-		style:                 in.DeploymentStyle,
-		blueGreen:             in.BlueGreenDeploymentConfiguration,
-		loadBalancer:          in.LoadBalancerInfo,
-		ecsServices:           in.EcsServices,
-		terminationHook:       in.TerminationHookEnabled,
-	}
-}
-
-func settingsToUpdate(in *awsapi.UpdateDeploymentGroupInput) groupSettings {
-	return groupSettings{
-		deploymentConfigName:  in.DeploymentConfigName,
-		ec2TagFilters:         in.Ec2TagFilters,
-		ec2TagSet:             in.Ec2TagSet,
-		onPremisesTagFilters:  in.OnPremisesInstanceTagFilters,
-		onPremisesTagSet:      in.OnPremisesTagSet,
-		autoScalingGroups:     in.AutoScalingGroups,
-		serviceRoleArn:        in.ServiceRoleArn,
-		triggerConfigurations: in.TriggerConfigurations,
-		alarms:                in.AlarmConfiguration,
-		autoRollback:          in.AutoRollbackConfiguration,
-		outdatedStrategy:      in.OutdatedInstancesStrategy,
-		style:                 in.DeploymentStyle,
-		blueGreen:             in.BlueGreenDeploymentConfiguration,
-		loadBalancer:          in.LoadBalancerInfo,
-		ecsServices:           in.EcsServices,
-		terminationHook:       in.TerminationHookEnabled,
-	}
+	return groupSettings{creating: true, UpdateDeploymentGroupInput: awsapi.UpdateDeploymentGroupInput{
+		DeploymentConfigName:             in.DeploymentConfigName,
+		Ec2TagFilters:                    in.Ec2TagFilters,
+		Ec2TagSet:                        in.Ec2TagSet,
+		OnPremisesInstanceTagFilters:     in.OnPremisesInstanceTagFilters,
+		OnPremisesTagSet:                 in.OnPremisesTagSet,
+		AutoScalingGroups:                in.AutoScalingGroups,
+		ServiceRoleArn:                   in.ServiceRoleArn,
+		TriggerConfigurations:            in.TriggerConfigurations,
+		AlarmConfiguration:               in.AlarmConfiguration,
+		AutoRollbackConfiguration:        in.AutoRollbackConfiguration,
+		OutdatedInstancesStrategy:        in.OutdatedInstancesStrategy,
+		DeploymentStyle:                  in.DeploymentStyle,
+		BlueGreenDeploymentConfiguration: in.BlueGreenDeploymentConfiguration,
+		LoadBalancerInfo:                 in.LoadBalancerInfo,
+		EcsServices:                      in.EcsServices,
+		TerminationHookEnabled:           in.TerminationHookEnabled,
+	}}
 }
 
 // apply stores the members that are present in info. An empty list clears; one style of tags takes the place of the other.
 func (s groupSettings) apply(info *awsapi.DeploymentGroupInfo) {
 	s.applyTags(info)
-	set(&info.DeploymentConfigName, s.deploymentConfigName)
-	set(&info.ServiceRoleArn, s.serviceRoleArn)
-	set(&info.AlarmConfiguration, s.alarms)
-	set(&info.AutoRollbackConfiguration, s.autoRollback)
-	set(&info.DeploymentStyle, s.style)
-	set(&info.BlueGreenDeploymentConfiguration, s.blueGreen)
-	set(&info.LoadBalancerInfo, s.loadBalancer)
-	set(&info.TerminationHookEnabled, s.terminationHook)
-	if s.outdatedStrategy != "" {
-		info.OutdatedInstancesStrategy = s.outdatedStrategy
+	set(&info.DeploymentConfigName, s.DeploymentConfigName)
+	set(&info.ServiceRoleArn, s.ServiceRoleArn)
+	set(&info.AlarmConfiguration, s.AlarmConfiguration)
+	set(&info.AutoRollbackConfiguration, s.AutoRollbackConfiguration)
+	set(&info.DeploymentStyle, s.DeploymentStyle)
+	set(&info.BlueGreenDeploymentConfiguration, s.BlueGreenDeploymentConfiguration)
+	set(&info.LoadBalancerInfo, s.LoadBalancerInfo)
+	set(&info.TerminationHookEnabled, s.TerminationHookEnabled)
+	if s.OutdatedInstancesStrategy != "" {
+		info.OutdatedInstancesStrategy = s.OutdatedInstancesStrategy
 	}
-	if s.triggerConfigurations != nil {
-		info.TriggerConfigurations = s.triggerConfigurations
+	if s.TriggerConfigurations != nil {
+		info.TriggerConfigurations = s.TriggerConfigurations
 	}
-	if s.ecsServices != nil {
-		info.EcsServices = s.ecsServices
+	if s.EcsServices != nil {
+		info.EcsServices = s.EcsServices
 	}
-	if s.autoScalingGroups != nil {
+	if s.AutoScalingGroups != nil {
 		info.AutoScalingGroups = []awsapi.AutoScalingGroup{}
-		for _, name := range s.autoScalingGroups {
+		for _, name := range s.AutoScalingGroups {
 			info.AutoScalingGroups = append(info.AutoScalingGroups, awsapi.AutoScalingGroup{Name: &name})
 		}
 	}
 }
 
 func (s groupSettings) applyTags(info *awsapi.DeploymentGroupInfo) {
-	if s.ec2TagFilters != nil {
-		info.Ec2TagFilters = s.ec2TagFilters
+	if s.Ec2TagFilters != nil {
+		info.Ec2TagFilters = s.Ec2TagFilters
 		info.Ec2TagSet = nil
 	}
-	if s.ec2TagSet != nil {
-		info.Ec2TagSet = s.ec2TagSet
+	if s.Ec2TagSet != nil {
+		info.Ec2TagSet = s.Ec2TagSet
 		info.Ec2TagFilters = []awsapi.EC2TagFilter{}
 	}
-	if s.onPremisesTagFilters != nil {
-		info.OnPremisesInstanceTagFilters = s.onPremisesTagFilters
+	if s.OnPremisesInstanceTagFilters != nil {
+		info.OnPremisesInstanceTagFilters = s.OnPremisesInstanceTagFilters
 		info.OnPremisesTagSet = nil
 	}
-	if s.onPremisesTagSet != nil {
-		info.OnPremisesTagSet = s.onPremisesTagSet
+	if s.OnPremisesTagSet != nil {
+		info.OnPremisesTagSet = s.OnPremisesTagSet
 		info.OnPremisesInstanceTagFilters = []awsapi.TagFilter{}
 	}
 }
@@ -129,17 +92,17 @@ func set[T any](member **T, value *T) {
 func (s groupSettings) checkFields() error {
 	for _, check := range []func() error{
 		s.checkTags,
-		func() error { return checkConfigName(s.deploymentConfigName) },
+		func() error { return checkConfigName(s.DeploymentConfigName) },
 		s.checkRole,
-		func() error { return checkTriggers(s.triggerConfigurations) },
-		func() error { return checkAlarms("alarmConfiguration", s.alarms) },
-		func() error { return checkAutoRollback(s.autoRollback) },
-		func() error { return checkLoadBalancer(s.loadBalancer) },
-		func() error { return checkStyle(s.style) },
-		func() error { return checkBlueGreen(s.blueGreen) },
+		func() error { return checkTriggers(s.TriggerConfigurations) },
+		func() error { return checkAlarms("alarmConfiguration", s.AlarmConfiguration) },
+		func() error { return checkAutoRollback(s.AutoRollbackConfiguration) },
+		func() error { return checkLoadBalancer(s.LoadBalancerInfo) },
+		func() error { return checkStyle(s.DeploymentStyle) },
+		func() error { return checkBlueGreen(s.BlueGreenDeploymentConfiguration) },
 		s.checkTagStyles,
 		func() error {
-			return oneOf(awsapi.InvalidInputException, "outdatedInstancesStrategy", s.outdatedStrategy)
+			return oneOf(awsapi.InvalidInputException, "outdatedInstancesStrategy", s.OutdatedInstancesStrategy)
 		},
 	} {
 		if err := check(); err != nil {
@@ -150,12 +113,12 @@ func (s groupSettings) checkFields() error {
 }
 
 func (s groupSettings) checkTags() error {
-	for _, list := range append([][]awsapi.EC2TagFilter{s.ec2TagFilters}, awsapi.Value(s.ec2TagSet).Ec2TagSetList...) {
+	for _, list := range append([][]awsapi.EC2TagFilter{s.Ec2TagFilters}, awsapi.Value(s.Ec2TagSet).Ec2TagSetList...) {
 		if err := checkEC2Filters(awsapi.InvalidEC2TagException, list); err != nil {
 			return err
 		}
 	}
-	for _, list := range append([][]awsapi.TagFilter{s.onPremisesTagFilters}, awsapi.Value(s.onPremisesTagSet).OnPremisesTagSetList...) {
+	for _, list := range append([][]awsapi.TagFilter{s.OnPremisesInstanceTagFilters}, awsapi.Value(s.OnPremisesTagSet).OnPremisesTagSetList...) {
 		if err := checkFilters(awsapi.InvalidTagException, list); err != nil {
 			return err
 		}
@@ -165,11 +128,11 @@ func (s groupSettings) checkTags() error {
 
 // checkRole checks the form only: whether a role can be assumed is of no concern to a server that assumes none.
 func (s groupSettings) checkRole() error {
-	role := awsapi.Value(s.serviceRoleArn)
+	role := awsapi.Value(s.ServiceRoleArn)
 	switch {
 	case s.creating && role == "":
 		return missing(awsapi.RoleRequiredException, "serviceRoleArn")
-	case s.serviceRoleArn != nil && !rolePattern.MatchString(role):
+	case s.ServiceRoleArn != nil && !rolePattern.MatchString(role):
 		return failure(awsapi.InvalidRoleException, "serviceRoleArn %q must look like arn:aws:iam::123456789012:role/NAME.", role)
 	}
 	return nil
@@ -177,11 +140,11 @@ func (s groupSettings) checkRole() error {
 
 func (s groupSettings) checkTagStyles() error {
 	switch {
-	case len(s.ec2TagFilters) > 0 && s.ec2TagSet != nil:
+	case len(s.Ec2TagFilters) > 0 && s.Ec2TagSet != nil:
 		return failure(awsapi.InvalidEC2TagCombinationException, "Give either ec2TagFilters or ec2TagSet, not both.")
-	case len(s.onPremisesTagFilters) > 0 && s.onPremisesTagSet != nil:
+	case len(s.OnPremisesInstanceTagFilters) > 0 && s.OnPremisesTagSet != nil:
 		return failure(awsapi.InvalidOnPremisesTagCombinationException, "Give either onPremisesInstanceTagFilters or onPremisesTagSet, not both.")
-	case len(awsapi.Value(s.ec2TagSet).Ec2TagSetList) > maxTagGroups, len(awsapi.Value(s.onPremisesTagSet).OnPremisesTagSetList) > maxTagGroups:
+	case len(awsapi.Value(s.Ec2TagSet).Ec2TagSetList) > maxTagGroups, len(awsapi.Value(s.OnPremisesTagSet).OnPremisesTagSetList) > maxTagGroups:
 		return failure(awsapi.TagSetListLimitExceededException, "A tag set may have %d groups of filters.", maxTagGroups)
 	}
 	return nil
@@ -402,7 +365,7 @@ func checkServerBlueGreen(c *awsapi.BlueGreenDeploymentConfiguration, autoScalin
 }
 
 func checkECSGroup(info awsapi.DeploymentGroupInfo, given groupSettings) error {
-	if given.autoScalingGroups != nil {
+	if given.AutoScalingGroups != nil {
 		return failure(awsapi.InvalidAutoScalingGroupException, "autoScalingGroups is for the Server platform; leave it out for ECS, even empty.")
 	}
 	if err := checkControlledStyle(info); err != nil {
@@ -439,7 +402,7 @@ func checkLambdaGroup(info awsapi.DeploymentGroupInfo, given groupSettings) erro
 		return failure(awsapi.InvalidEC2TagException, "The Lambda platform has no hosts; leave out the EC2 tags.")
 	case len(info.OnPremisesInstanceTagFilters) > 0 || info.OnPremisesTagSet != nil:
 		return failure(awsapi.InvalidTagException, "The Lambda platform has no hosts; leave out the on-premises tags.")
-	case len(given.autoScalingGroups) > 0:
+	case len(given.AutoScalingGroups) > 0:
 		return failure(awsapi.InvalidAutoScalingGroupException, "The Lambda platform has no hosts; leave out autoScalingGroups.")
 	case info.LoadBalancerInfo != nil:
 		return failure(awsapi.InvalidLoadBalancerInfoException, "The Lambda platform has no load balancer; leave out loadBalancerInfo.")

@@ -63,7 +63,7 @@ func (w Work) view() EventView {
 		v.StartedAt = w.EndedAt
 	}
 	if v.Status == EventSucceeded && v.ErrorCode == "" {
-		v.ErrorCode = success
+		v.ErrorCode, v.Message = success, "Succeeded"
 	}
 	return v
 }
