@@ -118,7 +118,7 @@ func (a *API) configOf(ctx context.Context, in *awsapi.CreateDeploymentInput, gr
 func (a *API) plan(ctx context.Context, in *awsapi.CreateDeploymentInput, group store.Group, config awsapi.DeploymentConfigInfo,
 	revision awsapi.RevisionLocation,
 ) (deploy.Plan, error) {
-	hosts, err := a.candidates(ctx, *group.Info.DeploymentGroupId)
+	hosts, err := store.Candidates(ctx, a.store, *group.Info.DeploymentGroupId)
 	if err != nil {
 		return deploy.Plan{}, err
 	}
@@ -141,33 +141,6 @@ func (a *API) plan(ctx context.Context, in *awsapi.CreateDeploymentInput, group 
 		return plan, fmt.Errorf("plan a deployment of group %s: %w", *group.Info.DeploymentGroupName, err)
 	}
 	return plan, nil
-}
-
-// candidates returns every registered host with what the group remembers of it.
-func (a *API) candidates(ctx context.Context, groupID string) ([]planner.Host, error) {
-	hosts, err := a.store.Hosts(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("list hosts: %w", err)
-	}
-	remembered, err := a.store.GroupHealth(ctx, groupID)
-	if err != nil {
-		return nil, fmt.Errorf("load the health of group %s: %w", groupID, err)
-	}
-	health := map[string]store.TargetHealth{}
-	for _, h := range remembered {
-		health[h.Target] = h
-	}
-	var candidates []planner.Host
-	for _, h := range hosts {
-		if !registered(h) {
-			continue
-		}
-		known := health[*h.Info.InstanceName]
-		candidates = append(candidates, planner.Host{
-			Name: *h.Info.InstanceName, Tags: h.Info.Tags, Healthy: known.Healthy, RevisionKey: known.RevisionKey,
-		})
-	}
-	return candidates, nil
 }
 
 // frozen is the deployment as it is shown and as it runs, whatever happens to the group's settings later.

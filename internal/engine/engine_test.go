@@ -396,6 +396,27 @@ func TestRollback(t *testing.T) {
 	})
 }
 
+// TestRollbackOverridesAlarmsToo rolls back a deployment that was told to disregard the group's alarms.
+func TestRollbackOverridesAlarmsToo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := failing()
+		s.group.Info.AlarmConfiguration = &awsapi.AlarmConfiguration{Enabled: new(true), Alarms: []awsapi.Alarm{{Name: new("cpu")}}}
+		ended := s.deployments[s.state.ID]
+		ended.Info.OverrideAlarmConfiguration = &awsapi.AlarmConfiguration{Enabled: new(false)}
+		s.deployments[s.state.ID] = ended
+		run(t, s)
+		synctest.Wait()
+		if len(s.commits) != 1 || s.commits[0].Rollback == nil {
+			t.Fatalf("commits: %+v, want one with a rollback", s.commits)
+		}
+		got := s.commits[0].Rollback.Info.OverrideAlarmConfiguration
+		if diff := cmp.Diff(ended.Info.OverrideAlarmConfiguration, got); diff != "" {
+			t.Errorf("overrideAlarmConfiguration of the rollback (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestRollbackThatCannotBe(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

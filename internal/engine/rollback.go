@@ -52,10 +52,16 @@ func (e *Engine) rollbackOf(ctx context.Context, r *store.Round) (*store.Deploym
 	if err != nil {
 		return nil, err
 	}
-	hosts, err := e.hosts(ctx, ended.GroupID)
+	// The ended deployment's own setting goes before the group's: alarms that it was told to disregard must not keep it from being
+	// rolled back.
+	if override := ended.Info.OverrideAlarmConfiguration; override != nil {
+		group.AlarmConfiguration = override
+	}
+	hosts, err := store.Candidates(ctx, e.store, ended.GroupID)
 	if err != nil {
 		return nil, err
 	}
+	remember(hosts, r, ended.RevisionKey)
 	// A rollback runs the whole order on every host: the hosts that the ended deployment did not reach may have been half
 	// changed by an earlier one.
 	plan, err := planner.Compile(planner.Request{
@@ -76,6 +82,27 @@ func (e *Engine) rollbackOf(ctx context.Context, r *store.Round) (*store.Deploym
 	}, nil
 }
 
+// remember adds to what the group remembers of its hosts how the round leaves them: the store learns it in the same
+// transaction as the rollback. Without it a host that has just failed would pass for healthy, and a healthy one might be
+// taken out of service while it is broken.
+func remember(hosts []planner.Host, r *store.Round, revision string) {
+	left := make(map[string]deploy.TargetStatus)
+	for _, t := range r.State.Targets {
+		left[t.ID] = t.Status
+	}
+	for _, c := range r.Decision.Targets {
+		left[c.ID] = c.Status
+	}
+	for i := range hosts {
+		switch h := &hosts[i]; left[h.Name] {
+		case deploy.TargetSucceeded:
+			h.Healthy, h.RevisionKey = true, revision
+		case deploy.TargetFailed:
+			h.Healthy = false
+		}
+	}
+}
+
 // rollbackInfo returns the frozen wire shape of a rollback.
 func rollbackInfo(r *store.Round, ended, good awsapi.DeploymentInfo, group awsapi.DeploymentGroupInfo) awsapi.DeploymentInfo {
 	return awsapi.DeploymentInfo{
@@ -93,6 +120,7 @@ func rollbackInfo(r *store.Round, ended, good awsapi.DeploymentInfo, group awsap
 		LoadBalancerInfo:              group.LoadBalancerInfo,
 		FileExistsBehavior:            good.FileExistsBehavior,
 		ComputePlatform:               ended.ComputePlatform,
+		OverrideAlarmConfiguration:    ended.OverrideAlarmConfiguration,
 		Description:                   new(fmt.Sprintf("Rollback of deployment %s", r.State.ID)),
 		RollbackInfo: &awsapi.RollbackInfo{
 			RollbackTriggeringDeploymentId: new(r.State.ID),
@@ -113,41 +141,12 @@ func (e *Engine) group(ctx context.Context, d store.Deployment) (awsapi.Deployme
 
 // config returns a predefined or a custom deployment config.
 func (e *Engine) config(ctx context.Context, name string) (awsapi.DeploymentConfigInfo, error) {
-	for _, c := range planner.Predefined() {
-		if awsapi.Value(c.DeploymentConfigName) == name {
-			return c, nil
-		}
+	if c, ok := planner.PredefinedConfig(name); ok {
+		return c, nil
 	}
 	config, err := e.store.Config(ctx, name)
 	if err != nil {
 		return awsapi.DeploymentConfigInfo{}, fmt.Errorf("the deployment config %s: %w", name, err)
 	}
 	return config, nil
-}
-
-// hosts returns the registered hosts with what the group remembers of them.
-func (e *Engine) hosts(ctx context.Context, group string) ([]planner.Host, error) {
-	registered, err := e.store.Hosts(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("the registered hosts: %w", err)
-	}
-	remembered, err := e.store.GroupHealth(ctx, group)
-	if err != nil {
-		return nil, fmt.Errorf("the health of the group's hosts: %w", err)
-	}
-	health := make(map[string]store.TargetHealth, len(remembered))
-	for _, h := range remembered {
-		health[h.Target] = h
-	}
-	var hosts []planner.Host
-	for _, h := range registered {
-		if !h.Info.DeregisterTime.IsZero() {
-			continue
-		}
-		name := awsapi.Value(h.Info.InstanceName)
-		hosts = append(hosts, planner.Host{
-			Name: name, Tags: h.Info.Tags, Healthy: health[name].Healthy, RevisionKey: health[name].RevisionKey,
-		})
-	}
-	return hosts, nil
 }

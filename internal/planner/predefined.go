@@ -44,6 +44,16 @@ func Predefined() []awsapi.DeploymentConfigInfo {
 	return configs
 }
 
+// PredefinedConfig returns the predefined deployment config with this name, if there is one.
+func PredefinedConfig(name string) (awsapi.DeploymentConfigInfo, bool) {
+	configs := Predefined()
+	i := slices.IndexFunc(configs, func(c awsapi.DeploymentConfigInfo) bool { return *c.DeploymentConfigName == name })
+	if i < 0 {
+		return awsapi.DeploymentConfigInfo{}, false
+	}
+	return configs[i], true
+}
+
 func server(name string, rule deploy.HealthType, value int64) awsapi.DeploymentConfigInfo {
 	return awsapi.DeploymentConfigInfo{
 		DeploymentConfigName: new(prefix + name),

@@ -49,7 +49,7 @@ func (l *laws) Commit(ctx context.Context, r store.Round) error {
 func (l *laws) check(r store.Round) error {
 	after := apply(r)
 	for _, law := range []func(store.Round, deploy.State) error{
-		l.orderDoesNotMatter, settles, l.terminalIsFinal, l.oneOpenWork, keepsHealth, progresses, wakesInTime, l.oneRollback,
+		l.orderDoesNotMatter, settles, l.terminalIsFinal, l.oneOpenWork, keepsHealth, progresses, wakesInTime, l.oneRollback, brokenFirst,
 	} {
 		if err := law(r, after); err != nil {
 			return err
@@ -221,6 +221,27 @@ func (l *laws) oneRollback(r store.Round, _ deploy.State) error {
 		return fmt.Errorf("law 8: its rollback says that it rolls back %q", r.Rollback.Facts.RollbackOf)
 	}
 	l.rollbacks[r.State.ID] = *r.Rollback.Info.DeploymentId
+	return nil
+}
+
+// brokenFirst is law 5 across a rollback: it takes the targets that have just failed before those that have just succeeded,
+// else more than the budget would be out of service.
+func brokenFirst(r store.Round, after deploy.State) error {
+	if r.Rollback == nil {
+		return nil
+	}
+	healthy := ""
+	order := r.Rollback.Plan.Phases[0].Targets
+	for _, id := range order {
+		i := slices.IndexFunc(after.Targets, func(t deploy.Target) bool { return t.ID == id })
+		switch {
+		case i < 0:
+		case after.Targets[i].Status == deploy.TargetSucceeded:
+			healthy = id
+		case after.Targets[i].Status == deploy.TargetFailed && healthy != "":
+			return fmt.Errorf("law 5: the rollback takes %v, the healthy %s before the broken %s", order, healthy, id)
+		}
+	}
 	return nil
 }
 

@@ -275,19 +275,16 @@ func (w *world) newDeployment(name string, number int) (store.Deployment, error)
 	if err != nil {
 		return store.Deployment{}, err
 	}
-	registered, err := w.store.Hosts(w.ctx)
+	candidates, err := store.Candidates(w.ctx, w.store, *group.Info.DeploymentGroupId)
 	if err != nil {
 		return store.Deployment{}, err
-	}
-	var candidates []planner.Host
-	for _, h := range registered {
-		candidates = append(candidates, planner.Host{Name: *h.Info.InstanceName, Tags: h.Info.Tags})
 	}
 	revision := awsapi.RevisionLocation{S3Location: &awsapi.S3Location{
 		Bucket: new("bundles"), Key: new(fmt.Sprintf("%d.zip", number)), BundleType: awsapi.BundleTypeZip,
 	}}
 	plan, err := planner.Compile(planner.Request{
 		Group: group.Info, Config: config, Hosts: candidates, RevisionKey: store.RevisionKey(revision),
+		CurrentKey:                    store.RevisionKey(awsapi.Value(group.Info.TargetRevision)),
 		IgnoreApplicationStopFailures: number == 1,
 	})
 	if err != nil {
@@ -307,10 +304,8 @@ func (w *world) newDeployment(name string, number int) (store.Deployment, error)
 }
 
 func (w *world) config(name string) (awsapi.DeploymentConfigInfo, error) {
-	for _, c := range planner.Predefined() {
-		if *c.DeploymentConfigName == name {
-			return c, nil
-		}
+	if c, ok := planner.PredefinedConfig(name); ok {
+		return c, nil
 	}
 	return w.store.Config(w.ctx, name)
 }
