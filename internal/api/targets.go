@@ -91,7 +91,7 @@ func (a *API) targetIDs(ctx context.Context, d store.Deployment, f targetFilter,
 		return nil, nil, failure(awsapi.InvalidDeploymentInstanceTypeException,
 			"Deployment %s is in-place, where no instance is Blue or Green; leave that filter out.", *d.Info.DeploymentId)
 	}
-	ids := following(p, plannedTargets(d.Plan), itself)
+	ids := following(p, d.Plan.TargetIDs(), itself)
 	if len(f.statuses) > 0 {
 		targets, err := a.targets(ctx, d, ids)
 		if err != nil {
@@ -101,21 +101,6 @@ func (a *API) targetIDs(ctx context.Context, d store.Deployment, f targetFilter,
 	}
 	ids, next := cut(p, ids, itself)
 	return ids, next, nil
-}
-
-// plannedTargets returns the targets of every phase, each once.
-func plannedTargets(plan deploy.Plan) []string {
-	var ids []string
-	seen := map[string]bool{}
-	for _, phase := range plan.Phases {
-		for _, id := range phase.Targets {
-			if !seen[id] {
-				seen[id] = true
-				ids = append(ids, id)
-			}
-		}
-	}
-	return ids
 }
 
 // targets loads targets of a deployment by id; unknown ones are left out.

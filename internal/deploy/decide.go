@@ -53,7 +53,7 @@ func (r *round) impossible() (Why, bool) {
 		return Why{}, false
 	}
 	if len(r.order) == 0 {
-		return Why{Code: CodeNoInstances, Message: noTargets}, true
+		return Why{Code: CodeNoInstances, Message: noTargets(r.plan.UpToDate)}, true
 	}
 	for _, p := range r.plan.Phases {
 		if n := len(p.Targets); !p.Health.possible(n) {

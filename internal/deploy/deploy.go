@@ -82,6 +82,8 @@ type Plan struct {
 	Phases   []Phase       `json:"phases"`
 	Limit    time.Duration `json:"limit"` // the whole run; past it the deployment fails with TIMEOUT (service.md 4.5)
 	Rollback Rollback      `json:"rollback"`
+	// UpToDate is how many hosts were left out because they run the revision already (updateOutdatedInstancesOnly).
+	UpToDate int `json:"upToDate,omitzero"`
 }
 
 // Rollback tells which ends of a deployment ask for an automatic rollback (service.md 6.1).

@@ -25,7 +25,7 @@ type EventView struct {
 	By        lifecycle.Runner
 	Status    EventStatus
 	IssuedAt  time.Time // zero until handed out
-	StartedAt time.Time // zero until acknowledged, and for ever when skipped
+	StartedAt time.Time // zero until acknowledged, and for ever when skipped; EndedAt when it ended unacknowledged: it ran for no time
 	EndedAt   time.Time // zero while pending or running
 	Diagnostics
 }

@@ -20,7 +20,7 @@ type hint struct {
 var hints = []hint{
 	{func(f Failure) bool { return f.AgentIssue },
 		"Is the agent running on the host (codedeploy-agent status), and can it reach this server?"},
-	{func(f Failure) bool { return ignorable(f.Event) },
+	{func(f Failure) bool { return ignorable(f.Event) && f.Diagnostics.ScriptName != "" },
 		"This script belongs to the previous revision; --ignore-application-stop-failures on create-deployment gets past it."},
 	{func(f Failure) bool { return f.Diagnostics.ErrorCode == "ScriptMissing" },
 		"A hook's location in appspec.yml is looked up below the root of the bundle."},

@@ -10,8 +10,6 @@ import (
 
 // Sentences of Why.Message.
 const (
-	noTargets = "No registered host matches the tag filters of the deployment group: compare them with the tags of the hosts" +
-		" (aws deploy list-on-premises-instances --registration-status Registered), then deploy again."
 	manualStop = "The deployment was stopped on request."
 	// tooMany is the sentence that people and their scripts know, word for word (users.md 1).
 	tooMany = "The overall deployment failed because too many individual instances failed deployment, too few healthy instances" +
@@ -25,6 +23,17 @@ const (
 	maxReason  = 200  // of each group of equal failures
 	maxGroups  = 5
 )
+
+// noTargets explains a plan without targets, of which so many hosts were left out.
+func noTargets(upToDate int) string {
+	if upToDate > 0 {
+		return fmt.Sprintf("There is nothing to do: the deployment is for outdated hosts only, and %s that the tag filters of the"+
+			" deployment group match run this revision already. Leave out --update-outdated-instances-only to deploy it again.",
+			hosts(upToDate))
+	}
+	return "No registered host matches the tag filters of the deployment group: compare them with the tags of the hosts" +
+		" (aws deploy list-on-premises-instances --registration-status Registered), then deploy again."
+}
 
 func invalidHealth(minimum, targets int) string {
 	return fmt.Sprintf("At least %d of %d targets must stay in service, so none can be deployed to:"+

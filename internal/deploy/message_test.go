@@ -68,3 +68,39 @@ func TestMessageIsBounded(t *testing.T) {
 		t.Errorf("the rest is not counted: %q", d.Why.Message)
 	}
 }
+
+// TestWhatIsSaid looks for words that a message must have, or must not.
+func TestWhatIsSaid(t *testing.T) {
+	t.Parallel()
+	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	plan := Plan{Phases: []Phase{{
+		Targets: []string{"h1"}, Health: Health{HostCount, 0},
+		Steps: []Step{{Event: lifecycle.ApplicationStop, Acknowledge: 5 * time.Minute, Timeout: time.Hour}},
+	}}}
+	state := func(status WorkStatus, due time.Time, d Diagnostics) State {
+		return State{
+			ID: "d-1", Plan: plan, Status: InProgress, CreatedAt: start, Targets: []Target{{ID: "h1", Status: TargetInProgress}},
+			Work: []Work{{ID: "w", Target: "h1", Event: lifecycle.ApplicationStop, Status: status, IssuedAt: start, Due: due, Diagnostics: d}},
+		}
+	}
+	tests := []struct {
+		name, want, not string
+		give            State
+	}{
+		{"a deadline that was put off", "did not take ApplicationStop within 5m;", "13h", state(WorkPending, start.Add(13*time.Hour), Diagnostics{})},
+		{"advice about the script", "belongs to the previous revision", "nothing", state(WorkFailed, start, Diagnostics{
+			ErrorCode: "ScriptFailed", ScriptName: "stop.sh"})},
+		{"a refused specification", "ApplicationStop UnknownError: signature", "previous revision", state(WorkFailed, start, Diagnostics{
+			ErrorCode: "UnknownError", Message: "signature"})},
+		{"every host is up to date", "2 hosts that the tag filters", "No registered host", State{ID: "d-1", Status: Created, Plan: Plan{UpToDate: 2}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got := Decide(tt.give, start.Add(14*time.Hour)).Why.Message
+			if !strings.Contains(got, tt.want) || strings.Contains(got, tt.not) {
+				t.Errorf("got %q, want it with %q and without %q", got, tt.want, tt.not)
+			}
+		})
+	}
+}

@@ -55,7 +55,7 @@ func newRound(s State, now time.Time) *round {
 	for i := range s.Work {
 		r.open[s.Work[i].Target] = &s.Work[i]
 	}
-	r.order = r.plan.targets()
+	r.order = r.plan.TargetIDs()
 	for _, id := range r.order {
 		if r.targets[id] == nil {
 			r.targets[id] = &Target{ID: id, Status: TargetPending} // not stored yet
@@ -64,10 +64,10 @@ func newRound(s State, now time.Time) *round {
 	return r
 }
 
-// targets lists every target of the plan once, in its order.
-func (p Plan) targets() []string {
+// TargetIDs returns every target of the plan once, in its order. The slice is the caller's.
+func (p Plan) TargetIDs() []string {
 	if len(p.Phases) == 1 {
-		return p.Phases[0].Targets
+		return slices.Clone(p.Phases[0].Targets)
 	}
 	var order []string
 	listed := map[string]bool{}

@@ -24,7 +24,7 @@ func (r *round) settleWork() {
 			r.settle(w, w.Status, w.Diagnostics)
 			r.draw(w, w.Status == WorkSucceeded, Failure{Event: w.Event, Diagnostics: w.Diagnostics, At: w.EndedAt})
 		case !r.now.Before(w.Due):
-			f := overdue(r.targets[id], w, r.now)
+			f := r.overdue(w)
 			r.settle(w, WorkFailed, f.Diagnostics)
 			r.draw(w, false, f)
 		}
@@ -51,19 +51,20 @@ func (r *round) draw(w *Work, succeeded bool, f Failure) {
 	r.move(t, TargetFailed, w.Step, &f)
 }
 
-// overdue is the failure of a Work that nobody acknowledged, or completed, in time (service.md 4.5).
-func overdue(t *Target, w *Work, now time.Time) Failure {
-	message := fmt.Sprintf("%s did not take %s within %s", runner(w.By), w.Event, short(w.Due.Sub(w.IssuedAt)))
+// overdue is the failure of a Work that nobody acknowledged, or completed, in time (service.md 4.5). Its Due says little
+// about how long that was: it is put off while no server runs.
+func (r *round) overdue(w *Work) Failure {
+	message := fmt.Sprintf("%s did not take %s within %s", runner(w.By), w.Event, short(r.current().Steps[w.Step].Acknowledge))
 	if w.Status == WorkRunning {
 		message = fmt.Sprintf("%s did not report the end of %s within %s", runner(w.By), w.Event, short(w.Timeout))
 	}
 	if w.By == lifecycle.Host {
-		message += "; " + lastSeen(t)
+		message += "; " + lastSeen(r.targets[w.Target])
 	}
 	return Failure{
 		Event:       w.Event,
 		Diagnostics: Diagnostics{ErrorCode: unknownError, Message: message},
-		At:          now,
+		At:          r.now,
 		AgentIssue:  w.By == lifecycle.Host,
 	}
 }

@@ -51,15 +51,17 @@ func Compile(r Request) (deploy.Plan, error) {
 	if err != nil {
 		return deploy.Plan{}, err
 	}
+	targets := pick(r)
 	return deploy.Plan{
 		Phases: []deploy.Phase{{
 			Name:    "in-place",
-			Targets: pick(r),
+			Targets: targets,
 			Steps:   inPlaceSteps(r.IgnoreApplicationStopFailures),
 			Health:  health,
 		}},
 		Limit:    InPlaceLimit,
 		Rollback: rollback(r),
+		UpToDate: len(Select(r.Group, r.Hosts)) - len(targets),
 	}, nil
 }
 

@@ -178,6 +178,9 @@ func TestPickingOrder(t *testing.T) {
 	if diff := cmp.Diff(want, pick(r)); diff != "" {
 		t.Errorf("outdated only: a host that is unhealthy is not up to date (-want +got):\n%s", diff)
 	}
+	if plan, err := Compile(r); err != nil || plan.UpToDate != 1 {
+		t.Errorf("%d hosts are up to date, %v; want 1", plan.UpToDate, err)
+	}
 }
 
 // TestPickingChance checks that equals are picked in an order that depends on the revision and on nothing else.

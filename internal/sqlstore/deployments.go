@@ -70,14 +70,8 @@ func frozen(i awsapi.DeploymentInfo) awsapi.DeploymentInfo {
 
 func insertTargets(t *tx, deployment string, plan deploy.Plan, at int64) error {
 	var rows [][]any
-	known := make(map[string]bool)
-	for _, phase := range plan.Phases {
-		for _, target := range phase.Targets {
-			if !known[target] {
-				known[target] = true
-				rows = append(rows, []any{deployment, target, len(rows), string(deploy.TargetPending), 0, at})
-			}
-		}
+	for i, target := range plan.TargetIDs() {
+		rows = append(rows, []any{deployment, target, i, string(deploy.TargetPending), 0, at})
 	}
 	_, err := t.many(`INSERT INTO targets (deployment_id, target, ordinal, status, step, updated_at) VALUES `,
 		`(?, ?, ?, ?, ?, ?)`, ``, rows)

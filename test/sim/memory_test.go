@@ -141,7 +141,7 @@ func (m *memory) insert(d store.Deployment) error {
 	}
 	row := &memoryDeployment{Deployment: d, version: 1, since: d.Info.CreateTime.Time}
 	row.Status, row.Facts.LastGood = deploy.Created, g.good
-	for _, target := range d.Plan.Phases[0].Targets { // in-place has one phase
+	for _, target := range d.Plan.TargetIDs() {
 		row.targets = append(row.targets, deploy.Target{ID: target, Status: deploy.TargetPending})
 	}
 	m.deployments[id], g.live = row, id
