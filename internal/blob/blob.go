@@ -82,6 +82,9 @@ type Multipart interface {
 	ListParts(ctx context.Context, u Upload) ([]Part, Attributes, error)
 	// CompleteUpload makes the listed parts into the object, and drops the others. The parts are checked by CheckParts.
 	// want, if not "", is the value of the checksum that CreateUpload announced; if it is another: ErrChecksum.
+	//
+	// A client that got no answer asks again: while the object of an upload is there, to complete the upload once more
+	// returns it, and of several calls at once all return the same.
 	CompleteUpload(ctx context.Context, u Upload, parts []Part, want string) (Object, error)
 	// AbortUpload drops an upload and its parts.
 	AbortUpload(ctx context.Context, u Upload) error
@@ -99,6 +102,7 @@ type Object struct {
 	Size       int64     `json:"size"` // bytes
 	ETag       string    `json:"etag"` // without quotes: hex MD5, or hex MD5 of the parts' MD5s, "-", number of parts
 	Modified   time.Time `json:"modified"`
+	Upload     string    `json:"upload,omitempty"` // the id of the upload that made it, "" if it was put at once
 	Attributes `json:"attributes"`
 }
 

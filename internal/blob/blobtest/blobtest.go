@@ -35,7 +35,7 @@ func Run(t *testing.T, newStore func(t testing.TB) (s Store, reopen func() Store
 	for name, test := range map[string]func(*testing.T, Store, func() Store){
 		"buckets": testBuckets, "round trip": testRoundTrip, "ranges": testRanges, "odd keys": testOddKeys,
 		"failed put": testFailedPut, "replace while open": testReplaceWhileOpen, "missing": testMissing,
-		"concurrent puts": testConcurrentPuts, "late attributes": testLateAttributes, "multipart": testMultipart,
+		"concurrent puts": testConcurrentPuts, "late attributes": testLateAttributes, "multipart": testMultipart, "complete twice": testCompleteTwiceAtOnce,
 		"multipart refusals": testMultipartRefusals, "multipart checksums": testMultipartChecksums, "abort": testAbort,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -453,7 +453,7 @@ func testMultipart(t *testing.T, s Store, reopen func() Store) {
 	a, b := md5.Sum([]byte(first)), md5.Sum([]byte(second))
 	want := blob.Object{
 		Key: "k", Size: int64(len(first) + 1), ETag: md5Hex(string(a[:])+string(b[:])) + "-2",
-		Modified: object.Modified, Attributes: attrs,
+		Modified: object.Modified, Upload: u.ID, Attributes: attrs,
 	}
 	stored, err := reopen().Stat(t.Context(), bucket, "k")
 	must(t, err)
@@ -463,8 +463,36 @@ func testMultipart(t *testing.T, s Store, reopen func() Store) {
 	if get(t, s, "k", blob.Range{}) != first+second {
 		t.Error("the parts were not joined")
 	}
+	again, err := reopen().CompleteUpload(t.Context(), u, []blob.Part{one, two}, "")
+	must(t, err)
+	if diff := cmp.Diff(stored, again); diff != "" {
+		t.Errorf("complete again (-stored +got):\n%s", diff)
+	}
+	put(t, s, "k", first)
 	_, err = s.CompleteUpload(t.Context(), u, []blob.Part{one, two}, "")
-	wantError(t, "complete again", err, blob.ErrNoUpload)
+	wantError(t, "complete again after the object was replaced", err, blob.ErrNoUpload)
+}
+
+// testCompleteTwiceAtOnce: a client that had no answer for long enough asks again while the first request is still at work.
+func testCompleteTwiceAtOnce(t *testing.T, s Store, _ func() Store) {
+	u := createUpload(t, s, blob.Attributes{})
+	part := putPart(t, s, u, 1, strings.Repeat("1", blob.MinPart), nil)
+	var objects [4]blob.Object
+	var wg sync.WaitGroup
+	for i := range objects {
+		wg.Go(func() {
+			var err error
+			if objects[i], err = s.CompleteUpload(t.Context(), u, []blob.Part{part}, ""); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	for _, o := range objects[1:] {
+		if !cmp.Equal(o, objects[0]) {
+			t.Errorf("one upload made %+v and %+v", objects[0], o)
+		}
+	}
 }
 
 func testMultipartRefusals(t *testing.T, s Store, _ func() Store) {

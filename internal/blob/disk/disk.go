@@ -33,6 +33,8 @@ type Store struct {
 	// mu is held while names are made and removed, so that a folder cannot go away between the check that it is there
 	// and the rename into it. It is never held while data is copied or synced.
 	mu sync.Mutex
+
+	completing sync.Map // id of an upload that is being completed → chan struct{}, closed at the end
 }
 
 var (

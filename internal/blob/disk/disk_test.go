@@ -101,6 +101,37 @@ func TestReap(t *testing.T) {
 	}
 }
 
+// TestPartReplacedMeanwhile: a part that comes between the check of the parts and their copy is not what the client meant.
+func TestPartReplacedMeanwhile(t *testing.T) {
+	t.Parallel()
+	s, ctx := open(t, t.TempDir()), t.Context()
+	if err := s.CreateBucket(ctx, "bundles"); err != nil {
+		t.Fatal(err)
+	}
+	id, err := s.CreateUpload(ctx, "bundles", "k", &blob.Attributes{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := blob.Upload{Bucket: "bundles", Key: "k", ID: id}
+	var parts []blob.Part
+	for _, body := range []string{"checked", "came later"} {
+		part, err := s.PutPart(ctx, u, 1, strings.NewReader(body), &blob.Attributes{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts = append(parts, part)
+	}
+	if _, err := s.completeUpload(u, parts[:1], blob.Attributes{}, ""); !errors.Is(err, blob.ErrPart) {
+		t.Errorf("got error %v, want %v", err, blob.ErrPart)
+	}
+	if _, err := s.Stat(ctx, "bundles", "k"); !errors.Is(err, blob.ErrNoKey) {
+		t.Errorf("stat: got error %v, want %v", err, blob.ErrNoKey)
+	}
+	if _, err := s.CompleteUpload(ctx, u, parts[1:], ""); err != nil {
+		t.Errorf("complete with the part that is there: %v", err)
+	}
+}
+
 // TestDamaged: a file that is no record is an error that names it, not an object.
 func TestDamaged(t *testing.T) {
 	t.Parallel()

@@ -20,8 +20,9 @@ func (s *Store) Put(_ context.Context, bucket, key string, body io.Reader, attrs
 	if err != nil {
 		return blob.Object{}, err
 	}
-	tmp, object, err := s.write(body, func(size int64, md5 string) (blob.Object, error) {
-		return blob.Object{Key: key, Size: size, ETag: md5, Modified: now(), Attributes: *attrs}, nil
+	tmp, object, err := s.write(func(w io.Writer) (blob.Object, error) {
+		size, etag, err := copyDigested(w, body)
+		return blob.Object{Key: key, Size: size, ETag: etag, Modified: now(), Attributes: *attrs}, err
 	})
 	if err == nil {
 		err = s.publish(tmp, base, path, blob.ErrNoBucket)

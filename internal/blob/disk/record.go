@@ -23,26 +23,21 @@ const (
 	maxDescriptor = 1 << 20 // bytes; a bound for reading damaged files
 )
 
-// write copies body into a new record in tmp and syncs it. describe is called after the last byte with what was written.
-func (s *Store) write(body io.Reader, describe func(size int64, md5 string) (blob.Object, error)) (string, blob.Object, error) {
+// write makes a new record in tmp and syncs it: body writes the bytes, and then knows what describes them.
+func (s *Store) write(body func(io.Writer) (blob.Object, error)) (string, blob.Object, error) {
 	f, err := os.OpenFile(filepath.Join(s.tmp(), newID()), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return "", blob.Object{}, full(err)
 	}
-	object, err := fill(f, body, describe)
+	object, err := fill(f, body)
 	if err = errors.Join(err, f.Close()); err != nil {
 		return "", blob.Object{}, full(errors.Join(err, os.Remove(f.Name())))
 	}
 	return f.Name(), object, nil
 }
 
-func fill(f *os.File, body io.Reader, describe func(int64, string) (blob.Object, error)) (blob.Object, error) {
-	sum := md5.New()
-	size, err := io.Copy(io.MultiWriter(f, sum), body)
-	if err != nil {
-		return blob.Object{}, err
-	}
-	object, err := describe(size, hex.EncodeToString(sum.Sum(nil)))
+func fill(f *os.File, body func(io.Writer) (blob.Object, error)) (blob.Object, error) {
+	object, err := body(f)
 	if err != nil {
 		return blob.Object{}, err
 	}
@@ -55,6 +50,13 @@ func fill(f *os.File, body io.Reader, describe func(int64, string) (blob.Object,
 		return blob.Object{}, err
 	}
 	return object, f.Sync()
+}
+
+// copyDigested copies body and returns its length, and its MD5 as an ETag has it.
+func copyDigested(w io.Writer, body io.Reader) (size int64, etag string, err error) {
+	sum := md5.New()
+	size, err = io.Copy(io.MultiWriter(w, sum), body)
+	return size, hex.EncodeToString(sum.Sum(nil)), err
 }
 
 // openRecord opens a record; its bytes are at the beginning of the file.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
 	"os"
@@ -29,7 +28,7 @@ func (s *Store) CreateUpload(_ context.Context, bucket, key string, attrs *blob.
 }
 
 func (s *Store) createUpload(u blob.Upload, attrs *blob.Attributes) error {
-	tmp, _, err := s.write(strings.NewReader(""), func(int64, string) (blob.Object, error) {
+	tmp, _, err := s.write(func(io.Writer) (blob.Object, error) {
 		return blob.Object{Key: u.Key, Modified: now(), Attributes: *attrs}, nil
 	})
 	if err != nil {
@@ -48,8 +47,9 @@ func (s *Store) PutPart(_ context.Context, u blob.Upload, number int, body io.Re
 	if number < 1 || number > blob.MaxParts {
 		return blob.Part{}, fmt.Errorf("%w: its number must be 1 to %d", blob.ErrPart, blob.MaxParts)
 	}
-	tmp, record, err := s.write(body, func(size int64, md5 string) (blob.Object, error) {
-		return blob.Object{Size: size, ETag: md5, Modified: now(), Attributes: blob.Attributes{Checksum: attrs.Checksum}}, nil
+	tmp, record, err := s.write(func(w io.Writer) (blob.Object, error) {
+		size, etag, err := copyDigested(w, body)
+		return blob.Object{Size: size, ETag: etag, Modified: now(), Attributes: blob.Attributes{Checksum: attrs.Checksum}}, err
 	})
 	if err == nil {
 		err = s.publish(tmp, dir, partPath(dir, number), blob.ErrNoUpload)
@@ -114,7 +114,17 @@ func (s *Store) ListParts(_ context.Context, u blob.Upload) ([]blob.Part, blob.A
 // CompleteUpload implements blob.Multipart. It copies the parts into one record; until the end this takes their size
 // twice on the disk. If it is cut short the upload is still there, and may be completed again.
 func (s *Store) CompleteUpload(ctx context.Context, u blob.Upload, listed []blob.Part, want string) (blob.Object, error) {
+	done, err := s.begin(ctx, u.ID)
+	if err != nil {
+		return blob.Object{}, err
+	}
+	defer done()
 	stored, attrs, err := s.ListParts(ctx, u)
+	if errors.Is(err, blob.ErrNoUpload) && u.ID != "" {
+		if object, e := s.Stat(ctx, u.Bucket, u.Key); e == nil && object.Upload == u.ID {
+			return object, nil
+		}
+	}
 	if err != nil {
 		return blob.Object{}, err
 	}
@@ -129,23 +139,39 @@ func (s *Store) CompleteUpload(ctx context.Context, u blob.Upload, listed []blob
 	return object, nil
 }
 
+// begin waits until nobody else completes the upload. done lets the next one in.
+func (s *Store) begin(ctx context.Context, id string) (done func(), err error) {
+	mine := make(chan struct{})
+	for {
+		other, busy := s.completing.LoadOrStore(id, mine)
+		if !busy {
+			return func() { s.completing.Delete(id); close(mine) }, nil
+		}
+		select {
+		case <-other.(chan struct{}):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
 func (s *Store) completeUpload(u blob.Upload, parts []blob.Part, attrs blob.Attributes, want string) (blob.Object, error) {
 	dir := filepath.Join(s.bucketDir(u.Bucket), "uploads", u.ID)
 	base, path, err := s.locate(u.Bucket, u.Key)
 	if err != nil {
 		return blob.Object{}, err
 	}
-	joined := &partsReader{dir: dir, parts: parts}
-	defer joined.Close()
-	body, sum := tee(joined, attrs.Checksum)
-
-	tmp, object, err := s.write(body, func(size int64, _ string) (blob.Object, error) {
-		attrs.Checksum = objectChecksum(attrs.Checksum, sum, parts)
-		if want != "" && (attrs.Checksum == nil || attrs.Checksum.Value != want) {
-			return blob.Object{}, blob.ErrChecksum
+	etag, err := blob.PartsETag(parts)
+	if err != nil {
+		return blob.Object{}, err
+	}
+	tmp, object, err := s.write(func(w io.Writer) (blob.Object, error) {
+		size, sum, err := join(w, dir, parts, attrs.Checksum)
+		if err == nil && want != "" && (sum == nil || sum.Value != want) {
+			err = blob.ErrChecksum
 		}
-		etag, err := blob.PartsETag(parts)
-		return blob.Object{Key: u.Key, Size: size, ETag: etag, Modified: now(), Attributes: attrs}, err
+		attrs.Checksum = sum
+		return blob.Object{Key: u.Key, Size: size, ETag: etag, Modified: now(), Upload: u.ID, Attributes: attrs}, err
 	})
 	if err == nil {
 		err = s.publish(tmp, base, path, blob.ErrNoBucket)
@@ -154,30 +180,48 @@ func (s *Store) completeUpload(u blob.Upload, parts []blob.Part, attrs blob.Attr
 		err = s.discard(dir)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		err = noUpload(u) // completed or aborted by another request meanwhile
+		err = noUpload(u) // aborted by another request meanwhile
 	}
 	return object, err
 }
 
-// tee computes the announced checksum while body is read, if it is one of the whole object.
-func tee(body io.Reader, announced *blob.Checksum) (io.Reader, hash.Hash) {
-	if announced == nil || announced.Composite {
-		return body, nil
+// join writes parts one after the other, and returns the checksum that was announced for the whole: none, one of the bytes,
+// or one of the parts' checksums. Where nothing has to see the bytes, the kernel copies them.
+func join(w io.Writer, dir string, parts []blob.Part, announced *blob.Checksum) (size int64, sum *blob.Checksum, err error) {
+	if announced == nil {
+		size, err = copyParts(w, dir, parts)
+		return size, nil, err
 	}
-	sum := announced.Algorithm.New()
-	return io.TeeReader(body, sum), sum
+	if announced.Composite {
+		size, err = copyParts(w, dir, parts)
+		return size, blob.PartsChecksum(announced.Algorithm, parts), err
+	}
+	whole := announced.Algorithm.New()
+	size, err = copyParts(io.MultiWriter(w, whole), dir, parts)
+	return size, &blob.Checksum{Algorithm: announced.Algorithm, Value: blob.Encode(whole)}, err
 }
 
-// objectChecksum is the checksum that an object of these parts has: none, the whole object's, or one of its parts'.
-func objectChecksum(announced *blob.Checksum, sum hash.Hash, parts []blob.Part) *blob.Checksum {
-	switch {
-	case announced == nil:
-		return nil
-	case sum != nil:
-		return &blob.Checksum{Algorithm: announced.Algorithm, Value: blob.Encode(sum)}
-	default:
-		return blob.PartsChecksum(announced.Algorithm, parts)
+func copyParts(w io.Writer, dir string, parts []blob.Part) (size int64, err error) {
+	for _, p := range parts {
+		n, err := copyPart(w, dir, p)
+		if size += n; err != nil {
+			return size, err
+		}
 	}
+	return size, nil
+}
+
+// copyPart writes a part. It may have been replaced since it was checked; then it is not the one that was meant.
+func copyPart(w io.Writer, dir string, want blob.Part) (int64, error) {
+	file, record, err := openRecord(partPath(dir, want.Number))
+	if err != nil {
+		return 0, err
+	}
+	defer file.Close()
+	if record.ETag != want.ETag {
+		return 0, fmt.Errorf("%w: %d was replaced meanwhile", blob.ErrPart, want.Number)
+	}
+	return io.CopyN(w, file, record.Size)
 }
 
 // AbortUpload implements blob.Multipart.
@@ -194,56 +238,4 @@ func (s *Store) AbortUpload(_ context.Context, u blob.Upload) error {
 		return fmt.Errorf("abort upload of %s/%s: %w", u.Bucket, u.Key, err)
 	}
 	return nil
-}
-
-// partsReader reads the parts of an upload one after the other, with one file open at a time.
-type partsReader struct {
-	dir   string
-	parts []blob.Part // still to be opened
-	file  *os.File
-	left  int64 // of the open one, bytes
-}
-
-func (p *partsReader) Read(b []byte) (int, error) {
-	for p.left == 0 {
-		if err := p.next(); err != nil {
-			return 0, err
-		}
-	}
-	n, err := p.file.Read(b[:min(int64(len(b)), p.left)])
-	p.left -= int64(n)
-	if err == io.EOF {
-		err = io.ErrUnexpectedEOF
-	}
-	return n, err
-}
-
-// next opens the next part. It may have been replaced since it was checked; then it is not the one that was meant.
-func (p *partsReader) next() error {
-	if err := p.Close(); err != nil {
-		return err
-	}
-	if len(p.parts) == 0 {
-		return io.EOF
-	}
-	want := p.parts[0]
-	p.parts = p.parts[1:]
-	file, record, err := openRecord(partPath(p.dir, want.Number))
-	if err != nil {
-		return err
-	}
-	p.file, p.left = file, record.Size
-	if record.ETag != want.ETag {
-		return fmt.Errorf("%w: %d was replaced meanwhile", blob.ErrPart, want.Number)
-	}
-	return nil
-}
-
-func (p *partsReader) Close() error {
-	if p.file == nil {
-		return nil
-	}
-	err := p.file.Close()
-	p.file = nil
-	return err
 }
