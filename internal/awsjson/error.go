@@ -8,12 +8,17 @@ import (
 
 // Names of errors that belong to the protocol and not to an operation (service.md 1).
 const (
-	SerializationException    = "SerializationException"
-	UnknownOperationException = "UnknownOperationException"
-	AccessDeniedException     = "AccessDeniedException"
-	ThrottlingException       = "ThrottlingException"
-	InternalFailure           = "InternalFailure"
-	ServiceUnavailable        = "ServiceUnavailable"
+	SerializationException              = "SerializationException"
+	UnknownOperationException           = "UnknownOperationException"
+	AccessDeniedException               = "AccessDeniedException"
+	IncompleteSignatureException        = "IncompleteSignatureException"
+	InvalidSignatureException           = "InvalidSignatureException"
+	MissingAuthenticationTokenException = "MissingAuthenticationTokenException"
+	RequestEntityTooLargeException      = "RequestEntityTooLargeException"
+	UnrecognizedClientException         = "UnrecognizedClientException"
+	ThrottlingException                 = "ThrottlingException"
+	InternalFailure                     = "InternalFailure"
+	ServiceUnavailable                  = "ServiceUnavailable"
 )
 
 // Error is a failure that the other end is told by name.

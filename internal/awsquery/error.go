@@ -10,13 +10,17 @@ import (
 
 // Codes of errors that belong to the protocol and not to an operation.
 const (
-	AccessDenied          = "AccessDenied" // 403
-	InternalFailure       = "InternalFailure"
-	InvalidAction         = "InvalidAction"
-	MalformedInput        = "MalformedInput"
-	MissingAction         = "MissingAction"
-	RequestEntityTooLarge = "RequestEntityTooLarge" // 413
-	ValidationError       = "ValidationError"
+	AccessDenied               = "AccessDenied" // 403
+	IncompleteSignature        = "IncompleteSignature"
+	InternalFailure            = "InternalFailure"
+	InvalidAction              = "InvalidAction"
+	InvalidClientTokenID       = "InvalidClientTokenId"
+	MalformedInput             = "MalformedInput"
+	MissingAction              = "MissingAction"
+	MissingAuthenticationToken = "MissingAuthenticationToken"
+	RequestEntityTooLarge      = "RequestEntityTooLarge" // 413
+	SignatureDoesNotMatch      = "SignatureDoesNotMatch"
+	ValidationError            = "ValidationError"
 )
 
 // Error is a failure that the other end is told by code.

@@ -8,12 +8,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"mime"
 	"net/http"
 	"net/url"
 	"runtime/debug"
-	"slices"
 )
 
 // Options are the settings of a Mux.
@@ -82,9 +80,6 @@ func Handle[In, Out any](m *Mux, action string, fn func(context.Context, *In) (*
 		return out, nil
 	}
 }
-
-// Actions returns every registered action in alphabetical order.
-func (m *Mux) Actions() []string { return slices.Sorted(maps.Keys(m.handlers)) }
 
 // ServeHTTP answers one request. It keeps a request id that middleware has put into the response's header.
 func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -74,7 +74,11 @@ func verified(a *auth.Auth, services map[string]http.Handler) http.Handler {
 			r, err = v.Verify(q, secret, time.Now())
 		}
 		if e, ok := errors.AsType[*sigv4.Error](err); ok {
-			awsquery.WriteError(w, awsquery.Errorf(http.StatusForbidden, sigv4.QueryName(e.Problem), "%v", e))
+			code := awsquery.SignatureDoesNotMatch
+			if e.Problem == sigv4.UnknownKey {
+				code = awsquery.InvalidClientTokenID
+			}
+			awsquery.WriteError(w, awsquery.Errorf(http.StatusForbidden, code, "%v", e))
 			return
 		}
 		if err != nil {

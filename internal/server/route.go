@@ -185,7 +185,7 @@ func (rt *router) refuseJSON(w http.ResponseWriter, r *http.Request, err error) 
 	var named *awsjson.Error
 	switch {
 	case errors.As(err, &signature):
-		awsjson.WriteError(w, awsjson.Errorf(sigv4.JSONName(signature.Problem), "%s", signature.Text))
+		awsjson.WriteError(w, awsjson.Errorf(jsonName(signature.Problem), "%s", signature.Text))
 	case errors.As(err, &denied):
 		awsjson.WriteError(w, awsjson.Errorf(awsjson.AccessDeniedException, "%s", denied.Error()))
 	case errors.As(err, &named):
@@ -201,7 +201,7 @@ func (rt *router) refuseQuery(w http.ResponseWriter, r *http.Request, err error)
 	var signature *sigv4.Error
 	switch {
 	case errors.As(err, &signature):
-		awsquery.WriteError(w, awsquery.Errorf(http.StatusForbidden, sigv4.QueryName(signature.Problem), "%s", signature.Text))
+		awsquery.WriteError(w, awsquery.Errorf(http.StatusForbidden, queryName(signature.Problem), "%s", signature.Text))
 	default:
 		rt.internal(r, err)
 		awsquery.WriteError(w, awsquery.Errorf(http.StatusInternalServerError, awsquery.InternalFailure, unchecked))

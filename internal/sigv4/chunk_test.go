@@ -93,8 +93,8 @@ func TestPublishedChunks(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if r.ContentLength != 66560 || FromContext(r.Context()) != q {
-				t.Errorf("got length %d, request %v", r.ContentLength, FromContext(r.Context()))
+			if r.ContentLength != 66560 {
+				t.Errorf("got length %d", r.ContentLength)
 			}
 			body, err := io.ReadAll(iotest.OneByteReader(r.Body))
 			if err != nil || string(body) != strings.Repeat("a", 66560) {

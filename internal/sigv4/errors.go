@@ -8,7 +8,7 @@ type Problem int
 const (
 	Missing         Problem = iota + 1 // no signature at all
 	Incomplete                         // a signature that cannot be read
-	UnknownKey                         // no such access key; found by the caller, named here for the tables below
+	UnknownKey                         // no such access key; found by the caller
 	HeaderNotSigned                    // a header that decides something is not covered
 	Skewed                             // signed too long ago, or in the future
 	Expired                            // a presigned URL after its time
@@ -30,36 +30,4 @@ func (e *Error) Error() string { return e.Text }
 // Errorf returns an *Error; for callers that find a problem of their own, such as an unknown key.
 func Errorf(p Problem, format string, args ...any) *Error {
 	return &Error{Problem: p, Text: fmt.Sprintf(format, args...)}
-}
-
-// JSONName is the error name of the AWS JSON protocol (service.md section 1).
-func JSONName(p Problem) string {
-	switch p {
-	case Missing:
-		return "MissingAuthenticationTokenException"
-	case Incomplete:
-		return "IncompleteSignatureException"
-	case UnknownKey:
-		return "UnrecognizedClientException"
-	case TooLarge:
-		return "RequestEntityTooLargeException"
-	default:
-		return "InvalidSignatureException"
-	}
-}
-
-// QueryName is the error name of the query/XML protocol that IAM and STS speak.
-func QueryName(p Problem) string {
-	switch p {
-	case Missing:
-		return "MissingAuthenticationToken"
-	case Incomplete:
-		return "IncompleteSignature"
-	case UnknownKey:
-		return "InvalidClientTokenId"
-	case TooLarge:
-		return "RequestEntityTooLarge"
-	default:
-		return "SignatureDoesNotMatch"
-	}
 }

@@ -63,7 +63,6 @@ func (q *Request) parseHeader(value string) error {
 		return err
 	}
 	q.parseSignedHeaders(signed)
-	q.token = q.http.Header.Get("X-Amz-Security-Token")
 	q.payload = q.http.Header.Get("X-Amz-Content-Sha256")
 	if q.payload == "" && q.Scope.Service == serviceS3 {
 		return Errorf(Incomplete, "The header x-amz-content-sha256 is missing.")
@@ -99,7 +98,6 @@ func (q *Request) parsePresigned(params query) error {
 	}
 	q.parseSignedHeaders(params.get("X-Amz-SignedHeaders"))
 	q.signature = params.get("X-Amz-Signature")
-	q.token = params.get("X-Amz-Security-Token")
 	seconds, err := strconv.ParseInt(params.get("X-Amz-Expires"), 10, 64)
 	if err != nil || seconds < 1 || seconds > int64(maxExpiry/time.Second) {
 		return Errorf(Incomplete, "X-Amz-Expires must be between 1 second and 7 days.")

@@ -13,7 +13,6 @@
 package sigv4
 
 import (
-	"context"
 	"net/http"
 	"time"
 )
@@ -72,26 +71,7 @@ type Request struct {
 	signed    []string      // lower case, sorted
 	signature string        // hex
 	payload   string        // X-Amz-Content-Sha256, or what stands for it in a presigned URL; "" if not declared
-	token     string
 }
 
 // Signed reports whether the header is among the signed ones. What is not signed, a third party may have added.
 func (q *Request) Signed(header string) bool { return contains(q.signed, header) }
-
-// Presigned reports whether the signature was in the URL.
-func (q *Request) Presigned() bool { return q.presigned }
-
-// Time is the moment at which the request says it was signed.
-func (q *Request) Time() time.Time { return q.time }
-
-// SecurityToken is the session token of temporary credentials, "" if there is none. It is covered by the signature but
-// not otherwise examined here.
-func (q *Request) SecurityToken() string { return q.token }
-
-type contextKey struct{}
-
-// FromContext returns the signature that a request was verified by, or nil.
-func FromContext(ctx context.Context) *Request {
-	q, _ := ctx.Value(contextKey{}).(*Request)
-	return q
-}

@@ -2,7 +2,6 @@ package sigv4
 
 import (
 	"bytes"
-	"context"
 	"crypto/subtle"
 	"errors"
 	"io"
@@ -23,7 +22,7 @@ type Verifier struct {
 	keys keyCache
 }
 
-// Verify checks the signature and returns the request to go on with; its context holds q (FromContext).
+// Verify checks the signature and returns the request to go on with.
 //
 // Of an s3 request nothing of the body is read here; net/http sends "100 Continue" on the first read, and so not before
 // the client is authenticated. The Body that is returned is decoded from aws-chunked and proves itself by reaching io.EOF
@@ -118,7 +117,7 @@ func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byt
 
 // open returns the request with its body decoded.
 func (q *Request) open(body io.ReadCloser, key []byte) (*http.Request, error) {
-	r := q.http.WithContext(context.WithValue(q.http.Context(), contextKey{}, q))
+	r := q.http.WithContext(q.http.Context())
 	r.Body, r.Trailer = body, nil // trailers of HTTP itself are not signed
 	switch {
 	case q.Scope.Service != serviceS3, q.payload == unsignedPayload:
