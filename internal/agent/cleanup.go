@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -57,16 +58,32 @@ func readCleanup(path string) ([]string, error) {
 // semanagePrefix marks a file that a stock agent gave a SELinux context.
 const semanagePrefix = "semanage\x00"
 
+// removedBy returns the paths that replaying the entries will remove. A folder stays when it holds anything that does not.
+func removedBy(entries []string) map[string]bool {
+	gone := map[string]bool{}
+	if len(entries) > 0 {
+		gone[tempName(entries[len(entries)-1])] = true
+	}
+	for _, path := range slices.Backward(entries) {
+		children, err := os.ReadDir(path)
+		info, statErr := os.Lstat(path)
+		gone[path] = err != nil || statErr != nil || !info.IsDir() || !slices.ContainsFunc(children, func(child fs.DirEntry) bool {
+			return !gone[filepath.Join(path, child.Name())]
+		})
+	}
+	return gone
+}
+
 // replayCleanup removes what the entries name, last made first, and then the cleanup file itself.
 func replayCleanup(path string, entries []string) error {
+	if len(entries) > 0 {
+		// Copies are made one at a time, so only the last one can have been cut off.
+		os.Remove(tempName(entries[len(entries)-1]))
+	}
 	for i := len(entries) - 1; i >= 0; i-- {
 		if err := removeEntry(entries[i]); err != nil {
 			return fmt.Errorf("cannot remove what the previous Install made: %w", err)
 		}
-	}
-	if len(entries) > 0 {
-		// Copies are made one at a time, so only the last one can have been cut off.
-		os.Remove(tempName(entries[len(entries)-1]))
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cannot remove the cleanup file: %w", err)

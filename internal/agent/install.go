@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"grapnel/internal/appspec"
 	"grapnel/internal/atomicfile"
 	"grapnel/internal/lifecycle"
 )
@@ -31,16 +30,14 @@ func (e *executor) install(spec *specification) error {
 	if err != nil {
 		return err
 	}
-	if err := rehearse(dir, app.AppSpec, spec, old); err != nil {
+	plan, err := planInstall(dir.archive(), app.AppSpec, spec.FileExistsBehavior, old)
+	if err != nil {
+		return err
+	}
+	if err := plan.checkSpace(old); err != nil {
 		return err
 	}
 	if err := replayCleanup(cleanup, old); err != nil {
-		return err
-	}
-	// Planned anew: a folder that the cleanup was to remove may have been kept because it holds something else, and then
-	// it is neither ours to make nor ours to remove next time.
-	plan, err := planInstall(dir.archive(), app.AppSpec, spec.FileExistsBehavior, nil)
-	if err != nil {
 		return err
 	}
 	if err := writeInstructions(e.layout.instructions(spec.GroupID), plan.steps); err != nil {
@@ -50,16 +47,6 @@ func (e *executor) install(spec *specification) error {
 		return err
 	}
 	return atomicfile.WriteFile(e.layout.lastSuccessful(spec.GroupID), []byte(dir), 0o644)
-}
-
-// rehearse plans the Install as it will be once the entries of the old cleanup file are gone, and fails if it cannot
-// work: a file in the way, a missing source, an unknown owner, too little space.
-func rehearse(dir deploymentDir, app *appspec.AppSpec, spec *specification, old []string) error {
-	plan, err := planInstall(dir.archive(), app, spec.FileExistsBehavior, old)
-	if err != nil {
-		return err
-	}
-	return plan.checkSpace(old)
 }
 
 func execute(cleanup string, steps []instruction) error {

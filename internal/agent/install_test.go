@@ -200,6 +200,30 @@ func TestExistingFiles(t *testing.T) {
 	}
 }
 
+// A folder of the old revision in which the application has written something stays, so nothing else can take its place;
+// that must show before the old revision's files are gone.
+func TestFolderInUseBecomesAFile(t *testing.T) {
+	t.Parallel()
+	h := startHost(t)
+	app := h.path("app")
+	h.mustDeploy(h.put("d-ONE", files{"appspec.yml": copies(app), "content/conf/default": "1", "content/run": "1"}.zip(t)))
+	writeFile(t, app+"/conf/own", "own")
+	before := tree(t, app)
+	second := h.put("d-TWO", files{"appspec.yml": copies(app), "content/conf": "2", "content/run": "2"}.zip(t))
+	h.run("DownloadBundle", second)
+	end := h.run("Install", second)
+	wantContains(t, "message", end.Message, "app/conf", "nothing was changed")
+	if diff := cmp.Diff(before, tree(t, app)); diff != "" {
+		t.Errorf("the failed Install changed the application (-before +after):\n%s", diff)
+	}
+	if err := os.Remove(app + "/conf/own"); err != nil {
+		t.Fatal(err)
+	}
+	if end := h.run("Install", second); end.ErrorCode != awsapi.CodeSuccess {
+		t.Errorf("Install with nothing in the way: %s", end.Message)
+	}
+}
+
 // Cleanup goes backwards, leaves folders that hold something else, and passes over a torn last line.
 func TestCleanup(t *testing.T) {
 	t.Parallel()

@@ -78,7 +78,10 @@ func writeInstructions(path string, steps []instruction) error {
 }
 
 func (m mkdirInstruction) run(c *cleanupFile) error {
-	if err := os.Mkdir(m.Directory, 0o755); err != nil {
+	err := os.Mkdir(m.Directory, 0o755)
+	if info, statErr := os.Stat(m.Directory); errors.Is(err, fs.ErrExist) && statErr == nil && info.IsDir() {
+		return nil // the application has made it, or kept it by a new file in it, since the plan was made: it is not ours to remove
+	} else if err != nil {
 		return fmt.Errorf("cannot make the folder: %w", err)
 	}
 	return c.note(m.Directory)

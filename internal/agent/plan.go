@@ -23,7 +23,7 @@ const (
 type planner struct {
 	archive  string
 	behavior string
-	// gone holds paths that are there now but will have been removed when the instructions run.
+	// gone holds paths that will have been removed, if they are there now, when the instructions run.
 	gone map[string]bool
 
 	steps  []instruction
@@ -39,12 +39,9 @@ func planInstall(archive string, spec *appspec.AppSpec, behavior string, removed
 	p := &planner{
 		archive:  archive,
 		behavior: orElse(spec.FileExistsBehavior, behavior),
-		gone:     map[string]bool{},
+		gone:     removedBy(removed),
 		copies:   map[string]copyInstruction{},
 		made:     map[string]bool{},
-	}
-	for _, path := range removed {
-		p.gone[path] = true
 	}
 	for _, f := range spec.Files {
 		if err := p.file(f); err != nil {
