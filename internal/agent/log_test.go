@@ -80,6 +80,60 @@ func TestSizedLog(t *testing.T) {
 	}
 }
 
+// A log goes on when somebody removes its file, or puts something else in its place, whatever that does to rolling.
+func TestRollingSurvivesOthers(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "scripts.log")
+	f, err := openSized(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { f.Close() }()
+	write := func(line string) {
+		t.Helper()
+		f.size = rollSize // as if it were full
+		if _, err := f.Write([]byte(line)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("1\n")
+	write("2\n")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	write("3\n")
+	if got, older := readFile(t, path), readFile(t, numbered(path, 1)); got != "3\n" || older != "1\n" {
+		t.Errorf("after its removal the log holds %q, the older one %q", got, older)
+	}
+	// The next file cannot be opened: its folder is gone.
+	f.path = filepath.Join(filepath.Dir(path), "none", "scripts.log")
+	write("4\n")
+	write("5\n")
+	if got := readFile(t, path); got != "3\n4\n5\n" {
+		t.Errorf("a log that cannot be rolled holds %q", got)
+	}
+}
+
+func TestDailyLogIsRemoved(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	f, err := openDaily(dir, "agent")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { f.Close() }()
+	if err := os.Remove(filepath.Join(dir, "agent.log")); err != nil {
+		t.Fatal(err)
+	}
+	f.day = f.day.AddDate(0, 0, -1)
+	if _, err := f.Write([]byte("today\n")); err != nil {
+		t.Fatal(err)
+	}
+	if got := readFile(t, filepath.Join(dir, "agent.log")); got != "today\n" {
+		t.Errorf("agent.log holds %q", got)
+	}
+}
+
 func TestMountOf(t *testing.T) {
 	t.Parallel()
 	m, err := mountOf("/proc/self/not/there")

@@ -1,7 +1,9 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -42,27 +44,31 @@ func (f *sizedFile) open() error {
 	return nil
 }
 
-// Write appends whole lines, which are never split between two files.
+// Write appends whole lines, which are never split between two files. When the log cannot be rolled they go on in the
+// current file: one that is too long is better than none.
 func (f *sizedFile) Write(p []byte) (int, error) {
 	if f.size > 0 && f.size+int64(len(p)) > rollSize {
-		if err := f.roll(); err != nil {
-			return 0, err
-		}
+		f.roll()
 	}
 	n, err := f.file.Write(p)
 	f.size += int64(n)
 	return n, err
 }
 
-func (f *sizedFile) roll() error {
-	f.file.Close()
-	for i := rollFiles - 2; i > 0; i-- {
-		os.Rename(numbered(f.path, i), numbered(f.path, i+1)) // most do not exist
+// roll leaves the current file open unless there is another one. When somebody has removed the current file, or the last
+// try came as far as renaming it, the older ones stay as they are.
+func (f *sizedFile) roll() {
+	if _, err := os.Lstat(f.path); err == nil {
+		for i := rollFiles - 2; i > 0; i-- {
+			os.Rename(numbered(f.path, i), numbered(f.path, i+1)) // most do not exist
+		}
+		if os.Rename(f.path, numbered(f.path, 1)) != nil {
+			return
+		}
 	}
-	if err := os.Rename(f.path, numbered(f.path, 1)); err != nil {
-		return fmt.Errorf("cannot roll the log: %w", err)
+	if old := f.file; f.open() == nil {
+		old.Close()
 	}
-	return f.open()
 }
 
 func numbered(path string, i int) string { return fmt.Sprintf("%s.%d", path, i) }
@@ -110,25 +116,23 @@ func dayOf(t time.Time) time.Time {
 	return time.Date(y, m, d, 0, 0, 0, 0, t.Location())
 }
 
-// Write appends one line.
+// Write appends one line. When the log cannot be rolled it goes on in the current file, as with sizedFile.
 func (f *dailyFile) Write(p []byte) (int, error) {
 	if today := dayOf(time.Now()); today.After(f.day) {
-		if err := f.roll(); err != nil {
-			return 0, err
-		}
-		f.day = today
+		f.roll()
 	}
 	return f.file.Write(p)
 }
 
-func (f *dailyFile) roll() error {
-	f.file.Close()
+func (f *dailyFile) roll() {
 	rolled := filepath.Join(f.dir, f.name+"."+f.day.Format(dayForm)+".log")
-	if err := os.Rename(f.path(), rolled); err != nil {
-		return fmt.Errorf("cannot roll the agent's log: %w", err)
+	if err := os.Rename(f.path(), rolled); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return
 	}
 	f.prune()
-	return f.open()
+	if old := f.file; f.open() == nil {
+		old.Close()
+	}
 }
 
 // prune removes the oldest rolled files; their names sort by date.
