@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"grapnel/internal/awsapi"
@@ -84,10 +85,14 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 type agentKey struct{}
 
-// agentVersion returns what the agent says it is, "" if it does not.
+// maxAgentVersion bounds what is kept of an agent's version, in bytes.
+const maxAgentVersion = 129
+
+// agentVersion returns what the agent says it is, "" if it does not. It is stored together with those of other hosts, whom
+// one header that is no text must not harm.
 func agentVersion(ctx context.Context) string {
 	version, _ := ctx.Value(agentKey{}).(string)
-	return version
+	return head(text(strings.ToValidUTF8(version, "")), maxAgentVersion)
 }
 
 // handle registers an operation under both prefixes (agent.md 4.1).

@@ -636,3 +636,31 @@ func TestPresence(t *testing.T) {
 		}
 	})
 }
+
+func TestAgentVersionIsText(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t)
+		s.issue()
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- s.Run(ctx) }()
+		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(`{"HostIdentifier":"`+web1.ARN+`"}`))
+		r.Header.Set("X-Amz-Target", awsapi.CommandPrefix+".PollHostCommand")
+		r.Header.Set("Content-Type", "application/x-amz-json-1.1")
+		r.Header.Set(awsapi.AgentVersionHeader, "1.8\xff\x00"+strings.Repeat("ä", 100))
+		s.ServeHTTP(httptest.NewRecorder(), r.WithContext(hosts.WithCaller(r.Context(), web1)))
+		time.Sleep(time.Second)
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		h, err := s.store.Host(t.Context(), "web-1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := "1.8" + strings.Repeat("ä", 63); h.Agent != want {
+			t.Errorf("the agent's version is kept as %q, want %q", h.Agent, want)
+		}
+	})
+}
