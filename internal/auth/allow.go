@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"grapnel/internal/awsapi"
-	"grapnel/internal/store"
 )
 
 // Actions that are not named after an operation of CodeDeploy or IAM.
@@ -67,17 +66,11 @@ func (a *Auth) Allow(ctx context.Context, id Identity, action, resource string) 
 
 // opensBundle reports whether the object is the bundle of a deployment in which the host has open Work.
 func (a *Auth) opensBundle(ctx context.Context, host, object string) (bool, error) {
-	open, err := a.store.OpenDeployments(ctx, host)
+	open, err := a.store.OpenBundles(ctx, host)
 	if err != nil {
-		return false, fmt.Errorf("find the open deployments of host %s: %w", host, err)
+		return false, fmt.Errorf("find the open bundles of host %s: %w", host, err)
 	}
-	return slices.ContainsFunc(open, func(d store.Deployment) bool { return isBundle(d, object) }), nil
-}
-
-func isBundle(d store.Deployment, object string) bool {
-	if d.Info.Revision == nil || d.Info.Revision.S3Location == nil {
-		return false // its bundle is not in the bundle store
-	}
-	at := d.Info.Revision.S3Location
-	return ObjectARN(awsapi.Value(at.Bucket), awsapi.Value(at.Key)) == object
+	return slices.ContainsFunc(open, func(at awsapi.S3Location) bool {
+		return ObjectARN(awsapi.Value(at.Bucket), awsapi.Value(at.Key)) == object
+	}), nil
 }

@@ -9,6 +9,7 @@ import (
 	"context"
 	"sync"
 
+	"grapnel/internal/awsapi"
 	"grapnel/internal/seal"
 	"grapnel/internal/store"
 )
@@ -17,7 +18,7 @@ import (
 type Store interface {
 	store.Identities
 	HostByARN(ctx context.Context, arn string) (store.Host, error)
-	OpenDeployments(ctx context.Context, host string) ([]store.Deployment, error)
+	OpenBundles(ctx context.Context, host string) ([]awsapi.S3Location, error)
 }
 
 // Options are the settings of an Auth; all are required.

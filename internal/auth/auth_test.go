@@ -338,6 +338,7 @@ func issue(t *testing.T, s *sqlstore.Store, id, host string, revision awsapi.Rev
 	}}))
 	ok(t, s.CreateGroup(t.Context(), store.Group{Info: awsapi.DeploymentGroupInfo{
 		ApplicationName: &name, DeploymentGroupName: &name, DeploymentGroupId: &name,
+		DeploymentConfigName: new("CodeDeployDefault.AllAtOnce"),
 	}}))
 	ok(t, s.CreateDeployment(t.Context(), store.Deployment{
 		Info:    awsapi.DeploymentInfo{DeploymentId: &id, Revision: &revision, CreateTime: awsapi.At(now)},

@@ -19,7 +19,7 @@ var everyHost = awsapi.DeploymentGroupInfo{OnPremisesInstanceTagFilters: []awsap
 
 func config(name string) awsapi.DeploymentConfigInfo {
 	all := Predefined()
-	return all[slices.IndexFunc(all, func(c awsapi.DeploymentConfigInfo) bool { return *c.DeploymentConfigName == prefix+name })]
+	return all[slices.IndexFunc(all, func(c awsapi.DeploymentConfigInfo) bool { return *c.DeploymentConfigName == PredefinedPrefix+name })]
 }
 
 func hosts(names ...string) []Host {

@@ -9,8 +9,8 @@ import (
 	"grapnel/internal/deploy"
 )
 
-// prefix begins the name of every predefined config, and of no other.
-const prefix = "CodeDeployDefault."
+// PredefinedPrefix begins the name of every predefined config, and of no other.
+const PredefinedPrefix = "CodeDeployDefault."
 
 // Predefined returns the deployment configs that exist without being created, by name (service.md 5.1). Their ids never
 // change: they count the rows below.
@@ -56,7 +56,7 @@ func PredefinedConfig(name string) (awsapi.DeploymentConfigInfo, bool) {
 
 func server(name string, rule deploy.HealthType, value int64) awsapi.DeploymentConfigInfo {
 	return awsapi.DeploymentConfigInfo{
-		DeploymentConfigName: new(prefix + name),
+		DeploymentConfigName: new(PredefinedPrefix + name),
 		ComputePlatform:      awsapi.ComputePlatformServer,
 		MinimumHealthyHosts:  &awsapi.MinimumHealthyHosts{Type: awsapi.MinimumHealthyHostsType(rule), Value: &value},
 	}
@@ -84,7 +84,7 @@ func allAtOnce(platform awsapi.ComputePlatform, name string) awsapi.DeploymentCo
 
 func shifting(platform awsapi.ComputePlatform, name string, how awsapi.TrafficRoutingConfig) awsapi.DeploymentConfigInfo {
 	return awsapi.DeploymentConfigInfo{
-		DeploymentConfigName: new(prefix + name),
+		DeploymentConfigName: new(PredefinedPrefix + name),
 		ComputePlatform:      platform,
 		TrafficRoutingConfig: &how,
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"grapnel/internal/awsapi"
 	"grapnel/internal/deploy"
 	"grapnel/internal/store"
 )
@@ -13,7 +14,8 @@ import (
 const commandColumns = workColumns + `, deployment_id, handed_at, handovers`
 
 func scanCommand(row scanner) (c store.Command, err error) {
-	return c, row.Scan(append(workFields(&c.Work), &c.Deployment, instant{&c.HandedAt}, &c.Handovers)...)
+	err = row.Scan(append(workFields(&c.Work), &c.Deployment, instant{&c.HandedAt}, &c.Handovers)...)
+	return c, err
 }
 
 // nextCommand selects what a host ($1) may be handed at $2: Pending host Work not handed over since $3. Work past its Due
@@ -106,19 +108,23 @@ func (s *Store) Complete(ctx context.Context, work string, status deploy.WorkSta
 	})
 }
 
-// OpenDeployments implements store.Commands. Their overview is left out: who asks wants to know what a host may read, and
-// asks often.
-func (s *Store) OpenDeployments(ctx context.Context, host string) (open []store.Deployment, err error) {
-	err = s.view(ctx, func(t *tx) error {
-		open, err = list(t, scanDeployment, selectDeployment+`WHERE d.id IN (SELECT w.deployment_id FROM work w
-			WHERE w.target = $1 AND NOT w.settled AND w.runner = 0 AND w.status IN ('Pending', 'Running'))
-			ORDER BY d.created_at, d.id`, host)
-		for i := range open {
-			if err == nil {
-				open[i].Plan, err = s.plans.load(t, *open[i].Info.DeploymentId)
-			}
+// selectOpenBundles selects the revisions of which a host ($1) has open Work.
+const selectOpenBundles = `SELECT DISTINCT r.location FROM work w
+	JOIN deployments d ON d.id = w.deployment_id
+	JOIN deployment_groups g ON g.id = d.group_id
+	JOIN revisions r ON r.application_id = g.application_id AND r.key = d.revision_key
+	WHERE w.target = $1 AND NOT w.settled AND w.runner = 0 AND w.status IN ('Pending', 'Running') ORDER BY r.location`
+
+// OpenBundles implements store.Commands.
+func (s *Store) OpenBundles(ctx context.Context, host string) (bundles []awsapi.S3Location, err error) {
+	revisions, err := readList(ctx, s, func(row scanner) (r awsapi.RevisionLocation, err error) {
+		err = row.Scan(document{&r})
+		return r, err
+	}, selectOpenBundles, host)
+	for _, r := range revisions {
+		if r.S3Location != nil {
+			bundles = append(bundles, *r.S3Location)
 		}
-		return err
-	})
-	return open, err
+	}
+	return bundles, err
 }

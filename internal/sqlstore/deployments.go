@@ -220,7 +220,8 @@ func (s *Store) StopDeployment(ctx context.Context, id string, fact deploy.Stop)
 		var facts deploy.Facts
 		status, err := one(t, func(row scanner) (status deploy.Status, err error) {
 			facts = deploy.Facts{}
-			return status, row.Scan(&status, document{&facts})
+			err = row.Scan(&status, document{&facts})
+			return status, err
 		}, `SELECT status, facts FROM deployments WHERE id = $1 {{lock}}`, id)
 		switch {
 		case err != nil:

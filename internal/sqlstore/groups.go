@@ -2,9 +2,11 @@ package sqlstore
 
 import (
 	"context"
+	"strings"
 
 	"grapnel/internal/awsapi"
 	"grapnel/internal/deploy"
+	"grapnel/internal/planner"
 	"grapnel/internal/store"
 )
 
@@ -26,8 +28,11 @@ func (s *Store) CreateGroup(ctx context.Context, g store.Group) error {
 // touchConfig keeps a custom config from being deleted while a group begins to refer to it: PostgreSQL lets one of two
 // that write a row begin anew. Predefined configs have no row.
 func touchConfig(t *tx, g store.Group) error {
-	_, err := t.exec(`UPDATE deployment_configs SET name = name WHERE name = $1`, awsapi.Value(g.Info.DeploymentConfigName))
-	return err
+	name := awsapi.Value(g.Info.DeploymentConfigName)
+	if strings.HasPrefix(name, planner.PredefinedPrefix) {
+		return nil
+	}
+	return about(t.must(`UPDATE deployment_configs SET name = name WHERE name = $1`, name), "deployment config %s", name)
 }
 
 // settings drops the members that the engine moves: they have columns.
@@ -114,6 +119,7 @@ func (s *Store) DeleteGroup(ctx context.Context, application, name string) error
 // GroupHealth implements store.Hosts.
 func (s *Store) GroupHealth(ctx context.Context, group string) ([]store.TargetHealth, error) {
 	return readList(ctx, s, func(row scanner) (h store.TargetHealth, err error) {
-		return h, row.Scan(&h.Target, &h.Healthy, &h.RevisionKey)
+		err = row.Scan(&h.Target, &h.Healthy, &h.RevisionKey)
+		return h, err
 	}, `SELECT target, healthy, revision_key FROM target_health WHERE group_id = $1 ORDER BY target`, group)
 }

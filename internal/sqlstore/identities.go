@@ -19,7 +19,8 @@ func (s *Store) CreateUser(ctx context.Context, u store.User) error {
 const selectUser = `SELECT name, path, id, created_at FROM users `
 
 func scanUser(row scanner) (u store.User, err error) {
-	return u, row.Scan(&u.Name, &u.Path, &u.ID, instant{&u.CreatedAt})
+	err = row.Scan(&u.Name, &u.Path, &u.ID, instant{&u.CreatedAt})
+	return u, err
 }
 
 // User implements store.Identities.
@@ -65,7 +66,8 @@ const selectAccessKey = `SELECT id, coalesce(user_name, ''), secret, active, cre
 const ofUser = `WHERE (user_name = $1 OR ($1 = '' AND user_name IS NULL))`
 
 func scanAccessKey(row scanner) (k store.AccessKey, err error) {
-	return k, row.Scan(&k.ID, &k.User, &k.Secret, &k.Active, instant{&k.CreatedAt})
+	err = row.Scan(&k.ID, &k.User, &k.Secret, &k.Active, instant{&k.CreatedAt})
+	return k, err
 }
 
 // AccessKey implements store.Identities.

@@ -83,9 +83,10 @@ func (db *postgresDB) run(ctx context.Context, opts *sql.TxOptions, fn func(*tx)
 	if err != nil {
 		return err
 	}
+	// After Commit it does nothing. Its error is not needed: the first one says why, and a broken connection ends the
+	// transaction as well. Deferred, so that a panic does not keep the connection.
+	defer on.Rollback() //nolint:errcheck
 	if err := fn(&tx{ctx, on, postgresDialect}); err != nil {
-		// The first error is the one that says why; a broken connection ends the transaction as well.
-		_ = on.Rollback()
 		return err
 	}
 	return on.Commit()

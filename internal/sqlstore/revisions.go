@@ -22,8 +22,9 @@ const selectRevision = `SELECT r.key, r.location, r.description, r.registered_at
 
 func scanRevision(row scanner) (r store.Revision, err error) {
 	i := &r.Info
-	return r, row.Scan(&r.Key, document{&r.Location}, &i.Description, instant{&i.RegisterTime.Time},
+	err = row.Scan(&r.Key, document{&r.Location}, &i.Description, instant{&i.RegisterTime.Time},
 		instant{&i.FirstUsedTime.Time}, instant{&i.LastUsedTime.Time})
+	return r, err
 }
 
 // targetedBy returns the names of the application's groups by the key of their target revision.

@@ -41,7 +41,8 @@ func (s *Store) Load(ctx context.Context, deployment string) (state deploy.State
 }
 
 func scanState(row scanner) (s deploy.State, err error) {
-	return s, row.Scan(&s.ID, &s.Version, &s.Status, &s.Phase, instant{&s.PhaseSince}, instant{&s.CreatedAt}, document{&s.Facts})
+	err = row.Scan(&s.ID, &s.Version, &s.Status, &s.Phase, instant{&s.PhaseSince}, instant{&s.CreatedAt}, document{&s.Facts})
+	return s, err
 }
 
 // Commit implements store.Rounds.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"runtime/debug"
 	"sync"
 
 	"github.com/pressly/goose/v3"
@@ -108,13 +109,16 @@ func (db *sqliteDB) look(ctx context.Context, fn func(*tx) error) error {
 
 // view implements database.
 func (db *sqliteDB) view(ctx context.Context, fn func(*tx) error) error {
-	return db.look(ctx, func(t *tx) error {
+	return db.look(ctx, func(t *tx) (err error) {
 		if _, err := t.exec("BEGIN"); err != nil {
 			return err
 		}
-		err := fn(t)
-		_, end := t.exec("ROLLBACK")
-		return errors.Join(err, end)
+		// Deferred, so that a panic that somebody above recovers from does not leave the reader in this transaction.
+		defer func() {
+			_, end := t.exec("ROLLBACK")
+			err = errors.Join(err, end)
+		}()
+		return fn(t)
 	})
 }
 
@@ -186,13 +190,24 @@ func isolate(t *tx, fn func(*tx) error) (failed, broken error) {
 	if _, err := t.exec("SAVEPOINT one"); err != nil {
 		return nil, err
 	}
-	if failed = fn(t); failed != nil {
+	if failed = recovered(t, fn); failed != nil {
 		if _, err := t.exec("ROLLBACK TO one"); err != nil {
 			return nil, failed
 		}
 	}
 	_, broken = t.exec("RELEASE one")
 	return failed, broken
+}
+
+// recovered runs one write and turns its panic into an error: on the writer's goroutine it would end the process, where a
+// caller's own goroutine may have somebody who recovers.
+func recovered(t *tx, fn func(*tx) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return fn(t)
 }
 
 // Ping implements database.

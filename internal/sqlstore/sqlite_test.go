@@ -220,6 +220,28 @@ func TestBatch(t *testing.T) {
 	}
 }
 
+// TestPanic lets writes and reads panic: a write fails alone, and a read leaves its connection as it was.
+func TestPanic(t *testing.T) {
+	t.Parallel()
+	s := open(t, filepath.Join(t.TempDir(), "grapnel.db"))
+	results := inOneBatch(t, s, createUser("a"), func(*tx) error { panic("a row that nobody foresaw") }, createUser("b"))
+	if results[0] != nil || results[1] == nil || results[2] != nil {
+		t.Errorf("results: %v, want the second to fail alone", results)
+	}
+	for range sqliteReaders + 1 {
+		func() {
+			defer func() { _ = recover() }()
+			_ = s.view(t.Context(), func(*tx) error { panic("a row that nobody foresaw") })
+		}()
+	}
+	if err := s.view(t.Context(), func(*tx) error { return nil }); err != nil {
+		t.Errorf("a read after reads that panicked: %v", err)
+	}
+	if got := userNames(t, s); got != "a b" {
+		t.Errorf("stored users: %s", got)
+	}
+}
+
 // TestBrokenBatch ends the transaction under a batch, as SQLite does on some errors of the disk.
 func TestBrokenBatch(t *testing.T) {
 	t.Parallel()
@@ -287,6 +309,7 @@ func TestHotStatementsUseIndexes(t *testing.T) {
 		"deployment": selectDeployment + `WHERE d.id = $1`,
 		"targets":    selectTarget + `WHERE t.deployment_id = $1`,
 		"unsettled":  selectUnsettled,
+		"bundles":    selectOpenBundles,
 		"live":       selectLive,
 		"ARN":        selectHost + `WHERE arn = $1 AND deregistered_at = 0`,
 		"access key": selectAccessKey + `WHERE id = $1`,

@@ -17,14 +17,18 @@ func workFields(w *deploy.Work) []any {
 		instant{&w.EndedAt}, instant{&w.Due}, &w.Timeout, &w.ErrorCode, &w.ScriptName, &w.Message, &w.LogTail}
 }
 
-func scanWork(row scanner) (w deploy.Work, err error) { return w, row.Scan(workFields(&w)...) }
+func scanWork(row scanner) (w deploy.Work, err error) {
+	err = row.Scan(workFields(&w)...)
+	return w, err
+}
 
 const selectTarget = `SELECT t.target, t.status, t.step, t.failure, coalesce(h.last_seen_at, 0), t.updated_at, t.ended_at
 	FROM targets t LEFT JOIN hosts h ON h.name = t.target `
 
 func scanTarget(row scanner) (t store.Target, err error) {
-	return t, row.Scan(&t.ID, &t.Status, &t.Step, document{&t.Failure}, instant{&t.LastSeen}, instant{&t.UpdatedAt},
+	err = row.Scan(&t.ID, &t.Status, &t.Step, document{&t.Failure}, instant{&t.LastSeen}, instant{&t.UpdatedAt},
 		instant{&t.EndedAt})
+	return t, err
 }
 
 // Targets implements store.Deployments.

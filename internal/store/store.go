@@ -63,10 +63,10 @@ type Group struct {
 
 // Groups keeps deployment groups; their names are unique within an application.
 type Groups interface {
-	CreateGroup(ctx context.Context, g Group) error // ErrExists; ErrNotFound without the application
+	CreateGroup(ctx context.Context, g Group) error // ErrExists; ErrNotFound without the application or its custom config
 	Group(ctx context.Context, application, name string) (Group, error)
 	Groups(ctx context.Context, application, after string, limit int) ([]string, error)
-	UpdateGroup(ctx context.Context, application, name string, g Group) error // ErrNotFound, ErrExists on a rename
+	UpdateGroup(ctx context.Context, application, name string, g Group) error // ErrNotFound (see CreateGroup), ErrExists on a rename
 	DeleteGroup(ctx context.Context, application, name string) error          // with its deployment history; ErrNotFound
 }
 
@@ -246,8 +246,8 @@ type Commands interface {
 	Acknowledge(ctx context.Context, work string, noop bool, at time.Time) (c Command, first bool, err error)
 	// Complete ends a Running (or Pending) Work, once; ErrEnded when it has ended before.
 	Complete(ctx context.Context, work string, status deploy.WorkStatus, d deploy.Diagnostics, at time.Time) error
-	// OpenDeployments returns the deployments in which the host has open Work, without their overview.
-	OpenDeployments(ctx context.Context, host string) ([]Deployment, error)
+	// OpenBundles returns where the bundles of the deployments are in which the host has open Work, those in S3.
+	OpenBundles(ctx context.Context, host string) ([]awsapi.S3Location, error)
 }
 
 // User is an identity of the IAM endpoint.

@@ -109,7 +109,7 @@ func (m *memory) RegisterHost(_ context.Context, h store.Host) error {
 
 func (m *memory) Hosts(context.Context) ([]store.Host, error)       { return m.hosts, nil }
 func (m *memory) HostsSeen(context.Context, []store.Presence) error { return nil }
-func (m *memory) OpenDeployments(context.Context, string) ([]store.Deployment, error) {
+func (m *memory) OpenBundles(context.Context, string) ([]awsapi.S3Location, error) {
 	return nil, nil
 }
 

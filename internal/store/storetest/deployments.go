@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"errors"
-	"fmt"
 	"testing"
 	"time"
 
@@ -143,28 +142,32 @@ func stopDeployment(t *testing.T, s store.Store) {
 	fails(t, s.StopDeployment(ctx, "d-1", fact), store.ErrEnded)
 }
 
-func openDeployments(t *testing.T, s store.Store) {
+func openBundles(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	started(t, s, "d-1", "h", "idle")
 	newGroup(t, s, "app", "g2")
 	second := deploymentOf("d-2", "h")
 	second.GroupID, second.Info.CreateTime = "id of g2", awsapi.At(after(time.Minute))
+	second.Info.Revision, second.RevisionKey = ptr(bundle("v2")), "key of v2"
 	ok(t, s.CreateDeployment(ctx, second))
-	open := func(host string) []string {
-		all, err := s.OpenDeployments(ctx, host)
+	newGroup(t, s, "app", "g3")
+	third := deploymentOf("d-3", "h")
+	third.GroupID, third.RevisionKey = "id of g3", "key of a commit"
+	third.Info.Revision = &awsapi.RevisionLocation{RevisionType: awsapi.RevisionLocationTypeGitHub}
+	ok(t, s.CreateDeployment(ctx, third))
+	ok(t, s.Commit(ctx, firstRound(loaded(t, s, "d-3"))))
+	open := func(host string) (keys []string) {
+		bundles, err := s.OpenBundles(ctx, host)
 		ok(t, err)
-		var found []string
-		for _, d := range all {
-			same(t, "plan", len(d.Plan.Phases), 1)
-			same(t, "revision", d.Info.Revision, ptr(bundle("v1")))
-			found = append(found, fmt.Sprint(*d.Info.DeploymentId, " ", d.Status))
+		for _, b := range bundles {
+			keys = append(keys, *b.Bucket+"/"+*b.Key)
 		}
-		return found
+		return keys
 	}
-	same(t, "open, one issued", open("h"), []string{"d-1 InProgress"})
+	same(t, "open, one issued", open("h"), []string{"bundles/v1"})
 	ok(t, s.Commit(ctx, firstRound(loaded(t, s, "d-2"))))
-	same(t, "open, both issued", open("h"), []string{"d-1 InProgress", "d-2 InProgress"})
+	same(t, "open, both issued", open("h"), []string{"bundles/v1", "bundles/v2"})
 	ok(t, s.Complete(ctx, workOf("d-1", 0, "h").ID, deploy.WorkSucceeded, deploy.Diagnostics{}, after(time.Minute)))
-	same(t, "open, one completed", open("h"), []string{"d-2 InProgress"})
+	same(t, "open, one completed", open("h"), []string{"bundles/v2"})
 	same(t, "open on a host without", open("other"), []string(nil))
 }

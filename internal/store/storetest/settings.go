@@ -186,8 +186,15 @@ func configInUse(t *testing.T, s store.Store) {
 
 	ok(t, s.Commit(ctx, end(loaded(t, s, "d-1"), deploy.Stopped, deploy.TargetSkipped)))
 	ok(t, s.DeleteConfig(ctx, "of deployment"))
+	fails(t, s.UpdateGroup(ctx, "app", "g", custom(g, "of deployment")), store.ErrNotFound)
 	ok(t, s.DeleteGroup(ctx, "app", "g"))
 	ok(t, s.DeleteConfig(ctx, "of group"))
+	fails(t, s.CreateGroup(ctx, g), store.ErrNotFound) // its config was deleted meanwhile
+}
+
+func custom(g store.Group, config string) store.Group {
+	g.Info.DeploymentConfigName = &config
+	return g
 }
 
 func revisions(t *testing.T, s store.Store) {

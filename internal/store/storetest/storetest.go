@@ -50,7 +50,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Reprieve", reprieve},
 		{"Acknowledge", acknowledge},
 		{"Complete", complete},
-		{"OpenDeployments", openDeployments},
+		{"OpenBundles", openBundles},
 		{"Users", users},
 		{"AccessKeys", accessKeys},
 		{"Policies", policies},
