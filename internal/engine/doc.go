@@ -33,7 +33,8 @@
 //	its reply or the wake                                                  the ended Work
 //	between the end and the rollback        cannot be: one transaction     -
 //
-// An agent whose retries run out while the server is down never reports: its Work then fails when it is due.
+// At the start every deadline that lies before is moved to five minutes from then, so that no host fails for what it could not
+// report. An agent whose retries run out while the server is down never reports: its Work then fails when it is due.
 //
 // # Hands
 //

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"grapnel/internal/backoff"
+	"grapnel/internal/planner"
 	"grapnel/internal/store"
 )
 
@@ -71,8 +72,14 @@ func (e *Engine) takeDirty() []string {
 	return ids
 }
 
+// storeLimit bounds a call of Run itself to the store: while it waits for one, no round is started or ended.
+const storeLimit = 10 * time.Second
+
 // Run moves deployments until ctx ends; rounds that are under way then come to their end. It returns nil.
 func (e *Engine) Run(ctx context.Context) error {
+	if !e.reprieve(ctx) {
+		return nil
+	}
 	l := &loop{Engine: e, schedule: newSchedule(), ended: make(chan outcome), timer: time.NewTimer(0)}
 	defer l.timer.Stop()
 	for {
@@ -93,6 +100,26 @@ func (e *Engine) Run(ctx context.Context) error {
 				<-l.ended
 			}
 			return nil
+		}
+	}
+}
+
+// reprieve gives every host the time to take or report what came due while no server ran. Rounds begin only after it, because
+// they would fail what is overdue. It reports false when ctx ended first.
+func (e *Engine) reprieve(ctx context.Context) bool {
+	for failures := 1; ; failures++ {
+		storing, cancel := context.WithTimeout(ctx, storeLimit)
+		err := e.store.Reprieve(storing, time.Now().UTC().Truncate(time.Microsecond).Add(planner.AcknowledgeTimeout))
+		cancel()
+		if err == nil {
+			return true
+		}
+		pause := troublePause.Pause(failures)
+		e.log.Error("deadlines that passed while no server ran cannot be put off; no deployment moves until they are", "pause", pause, "error", err)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return false
 		}
 	}
 }
@@ -171,7 +198,9 @@ func (l *loop) poll(ctx context.Context) {
 	if now.Before(l.nextPoll) {
 		return
 	}
-	ids, err := l.store.Live(ctx)
+	looking, cancel := context.WithTimeout(ctx, storeLimit)
+	defer cancel()
+	ids, err := l.store.Live(looking)
 	if err != nil {
 		l.pollFailures++
 		l.nextPoll = now.Add(troublePause.Pause(l.pollFailures))

@@ -26,6 +26,7 @@ type rows struct {
 	commits []store.Round
 	loads   int
 
+	reprieving func() error              // before deadlines are put off
 	loading    func(n int) error         // before the n-th Load, counted from 1
 	committing func(r store.Round) error // before a Commit takes effect
 	committed  func() error              // after it did
@@ -85,6 +86,22 @@ func (s *rows) Commit(ctx context.Context, r store.Round) error {
 	s.state.Work = r.Decision.Issue
 	if s.committed != nil {
 		return s.committed()
+	}
+	return nil
+}
+
+func (s *rows) Reprieve(_ context.Context, until time.Time) error {
+	if s.reprieving != nil {
+		if err := s.reprieving(); err != nil {
+			return err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.state.Work {
+		if w := &s.state.Work[i]; w.Status.Open() && w.Due.Before(until) {
+			w.Due = until
+		}
 	}
 	return nil
 }
@@ -191,6 +208,36 @@ func TestWakeAtTheNextDeadline(t *testing.T) {
 		}
 		if got := s.commits[1]; got.At.Sub(start) != 5*time.Minute || got.Decision.Status != deploy.Failed {
 			t.Errorf("decided %s after %s, want Failed after 5m", got.Decision.Status, got.At.Sub(start))
+		}
+	})
+}
+
+// TestNobodyFailsForTheTimeWithoutAServer starts with Work that came due long ago, and a store that is away at first. A wake
+// must not start a round before the deadline is put off.
+func TestNobodyFailsForTheTimeWithoutAServer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := failing()
+		s.state.Work[0].Status = deploy.WorkPending
+		s.state.Work[0].Due = time.Now().Add(-time.Hour)
+		tries := 0
+		s.reprieving = func() error {
+			if tries++; tries < 3 {
+				return errors.New("connection refused")
+			}
+			return nil
+		}
+		r := run(t, s)
+		r.Wake(s.state.ID)
+		time.Sleep(4 * time.Minute)
+		synctest.Wait()
+		if len(s.commits) != 0 || tries != 3 {
+			t.Fatalf("after 4 minutes and %d tries: %+v, want that the host has time until five", tries, s.commits)
+		}
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if len(s.commits) != 1 {
+			t.Errorf("%d commits after 6 minutes, want one that fails the Work", len(s.commits))
 		}
 	})
 }

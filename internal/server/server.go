@@ -21,7 +21,6 @@ import (
 	"grapnel/internal/blob/disk"
 	"grapnel/internal/engine"
 	"grapnel/internal/hosts"
-	"grapnel/internal/planner"
 	"grapnel/internal/seal"
 	"grapnel/internal/sigv4"
 	"grapnel/internal/sqlstore"
@@ -61,9 +60,6 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(o.DataDir, 0o700); err != nil {
-		return nil, fmt.Errorf("data folder: %w", err)
-	}
 	if o.DataDir, err = filepath.Abs(o.DataDir); err != nil {
 		return nil, err
 	}
@@ -73,6 +69,12 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 			err = errors.Join(err, s.close())
 		}
 	}()
+	if s.listener, err = net.Listen("tcp", o.Listen); err != nil {
+		return nil, fmt.Errorf("listen on %s (is another server running, or the address not of this machine?): %w", o.Listen, err)
+	}
+	if err := os.MkdirAll(o.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
 	if s.lock, err = lockFolder(o.DataDir); err != nil {
 		return nil, err
 	}
@@ -91,7 +93,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.listener, err = s.listen(); err != nil {
+	if err := s.encrypt(); err != nil {
 		return nil, err
 	}
 	s.http = &http.Server{
@@ -106,20 +108,17 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 
 func (s *Server) credentialsFile() string { return filepath.Join(s.opts.DataDir, "credentials") }
 
-// listen opens the address, with TLS when the options ask for it.
-func (s *Server) listen() (net.Listener, error) {
-	l, err := net.Listen("tcp", s.opts.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("listen on %s (is another server running, or the address not of this machine?): %w", s.opts.Listen, err)
-	}
+// encrypt puts TLS on what is listened to, when the options ask for it.
+func (s *Server) encrypt() error {
 	if !s.opts.encrypted() {
-		return l, nil
+		return nil
 	}
 	certificate, err := s.certificate()
 	if err != nil {
-		return nil, errors.Join(err, l.Close())
+		return err
 	}
-	return tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}), nil
+	s.listener = tls.NewListener(s.listener, &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12})
+	return nil
 }
 
 func (s *Server) certificate() (tls.Certificate, error) {
@@ -171,10 +170,6 @@ func (s *Server) Environment() []string {
 // Run serves until ctx ends, and then drains: it reports itself as not ready, lets held polls return, requests end and
 // the round under way commit. It returns nil after that, or what ended it before.
 func (s *Server) Run(ctx context.Context) error {
-	// While no server ran, no host could take or report anything: none may fail for that.
-	if err := s.store.Reprieve(context.WithoutCancel(ctx), time.Now().Add(planner.AcknowledgeTimeout)); err != nil {
-		return errors.Join(err, s.close())
-	}
 	s.opts.Log.Info("serving", "url", s.URL(), "data", s.opts.DataDir)
 	group, running := errgroup.WithContext(ctx)
 	// The engine outlives the requests: what they store while draining is still decided on.

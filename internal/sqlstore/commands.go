@@ -48,15 +48,6 @@ func (s *Store) HandBack(ctx context.Context, work string, at time.Time) error {
 	})
 }
 
-// Reprieve implements store.Store.
-func (s *Store) Reprieve(ctx context.Context, until time.Time) error {
-	return s.update(ctx, func(t *tx) error {
-		_, err := t.exec(`UPDATE work SET due = $1
-			WHERE NOT settled AND runner = 0 AND status IN ('Pending', 'Running') AND due > 0 AND due < $1`, micros(until))
-		return err
-	})
-}
-
 // Command implements store.Commands.
 func (s *Store) Command(ctx context.Context, work string) (c store.Command, err error) {
 	err = s.look(ctx, func(t *tx) error {

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"grapnel/internal/deploy"
 	"grapnel/internal/store"
@@ -179,4 +180,13 @@ func concludeGroup(t *tx, r store.Round) error {
 	}
 	return t.must(`UPDATE deployment_groups SET last_success = d.id, target_key = d.revision_key
 		FROM deployments d WHERE d.id = $1 AND deployment_groups.id = d.group_id`, r.State.ID)
+}
+
+// Reprieve implements store.Rounds.
+func (s *Store) Reprieve(ctx context.Context, until time.Time) error {
+	return s.update(ctx, func(t *tx) error {
+		_, err := t.exec(`UPDATE work SET due = $1
+			WHERE NOT settled AND runner = 0 AND status IN ('Pending', 'Running') AND due > 0 AND due < $1`, micros(until))
+		return err
+	})
 }

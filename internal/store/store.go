@@ -212,6 +212,9 @@ type Rounds interface {
 	// status of a Work in Settle has moved since. It stamps start and completion times, and with a terminal status the
 	// group's last success and the health of its targets.
 	Commit(ctx context.Context, r Round) error
+	// Reprieve moves every deadline of open host Work that lies before until to until: while no server ran, no host could
+	// take or report it, and none may fail for that.
+	Reprieve(ctx context.Context, until time.Time) error
 }
 
 // Round is one decision with the state that it was made of.
@@ -304,9 +307,6 @@ type Store interface {
 	Commands
 	Identities
 	Secrets
-	// Reprieve moves every deadline of open host Work that lies before until to until: while no server ran, no host could
-	// take or report it, and none may fail for that.
-	Reprieve(ctx context.Context, until time.Time) error
 	Ping(ctx context.Context) error
 	Close() error
 }

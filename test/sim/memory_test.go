@@ -281,6 +281,17 @@ func (m *memory) conclude(d *memoryDeployment, id string) {
 	}
 }
 
+func (m *memory) Reprieve(_ context.Context, until time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, w := range m.work {
+		if w.Status.Open() && !w.settled && w.By == lifecycle.Host && w.Due.Before(until) {
+			w.Due = until
+		}
+	}
+	return nil
+}
+
 func (m *memory) HandOver(_ context.Context, host string, at, again time.Time) (store.Command, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -129,6 +129,10 @@ func (l *link) Commit(ctx context.Context, r store.Round) error {
 	return l.write(func() error { return l.laws.Commit(ctx, r) })
 }
 
+func (l *link) Reprieve(ctx context.Context, until time.Time) error {
+	return l.write(func() error { return l.laws.Reprieve(ctx, until) })
+}
+
 func (l *link) Deployment(ctx context.Context, id string) (d store.Deployment, err error) {
 	err = l.read(func() error { d, err = l.laws.Deployment(ctx, id); return err })
 	return d, err
