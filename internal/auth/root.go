@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"regexp"
 
 	"grapnel/internal/atomicfile"
@@ -98,8 +99,12 @@ func (a *Auth) putRoot(ctx context.Context, c sigv4.Credentials) error {
 }
 
 // WriteCredentials makes path a shared-credentials file of the AWS CLI and SDKs, with c as the default profile and
-// readable by its owner alone.
+// readable by its owner alone. A file that is right already is left alone: on a full disk, which somebody starts the server
+// to make room on, writing it again would fail.
 func WriteCredentials(path string, c sigv4.Credentials) error {
 	text := "[default]\naws_access_key_id = " + c.AccessKeyID + "\naws_secret_access_key = " + c.SecretAccessKey + "\n"
+	if old, err := os.ReadFile(path); err == nil && string(old) == text {
+		return os.Chmod(path, 0o600)
+	}
 	return atomicfile.WriteFile(path, []byte(text), 0o600)
 }

@@ -87,9 +87,11 @@ type recorder struct {
 	service, operation string
 }
 
-// WriteHeader remembers the status.
+// WriteHeader remembers the final status.
 func (r *recorder) WriteHeader(status int) {
-	r.status = status
+	if status >= http.StatusOK {
+		r.status = status
+	}
 	r.ResponseWriter.WriteHeader(status)
 }
 

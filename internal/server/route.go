@@ -62,6 +62,11 @@ type router struct {
 func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body := http.NewResponseController(w)
 	deadline(body, time.Now().Add(bodyTimeout))
+	if r.ContentLength == 0 && r.Header.Get("Expect") != "" {
+		// net/http says "100 Continue" when a body is first read, and so never where there is none. botocore waits for it all
+		// the same, takes the final status in its place, and then hangs in the next upload on the connection.
+		w.WriteHeader(http.StatusContinue)
+	}
 	if unsigned(r) && isOpen(r.URL.Path) {
 		rt.open.ServeHTTP(w, r)
 		return

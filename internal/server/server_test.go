@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -8,7 +9,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -148,6 +151,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 		{"unsigned JSON", request{target: list}, 400, "MissingAuthenticationTokenException"},
 		{"unsigned form", request{form: user}, 403, "MissingAuthenticationToken"},
 		{"unsigned S3", request{method: "GET", path: "/bundles/app.zip"}, 403, "AccessDenied"},
+		{"a URL signed with version 2", request{method: "GET", path: "/bundles/app.zip?AWSAccessKeyId=x&Signature=y&Expires=1"}, 403, "signature_version s3v4"},
 		{"wrong secret, JSON", request{key: wrong, service: "codedeploy", target: list}, 400, "InvalidSignatureException"},
 		{"wrong secret, form", request{key: wrong, service: "iam", form: user}, 403, "SignatureDoesNotMatch"},
 		{"wrong secret, S3", request{key: wrong, service: "s3", method: "GET"}, 403, "SignatureDoesNotMatch"},
@@ -213,6 +217,23 @@ func TestABodyIsReadAfterItsHeadersAreAuthenticated(t *testing.T) {
 		if asked != want {
 			t.Errorf("with the secret %q the body was asked for: %t", secret, asked)
 		}
+	}
+}
+
+// TestAnEmptyUploadIsToldToContinue: botocore asks also where there is no body, and hangs in its next upload on the
+// connection if it is not told.
+func TestAnEmptyUploadIsToldToContinue(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL(), "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "PUT /bundles/empty HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n")
+	reply, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil || !strings.HasPrefix(reply, "HTTP/1.1 100 ") {
+		t.Errorf("the first line is %q, %v", reply, err)
 	}
 }
 

@@ -29,6 +29,9 @@ func Parse(r *http.Request) (*Request, error) {
 		err = q.parseHeader(auth[0])
 	case q.presigned:
 		err = q.parsePresigned(params)
+	case params.get("AWSAccessKeyId") != "":
+		return nil, Errorf(Missing, "The URL is signed with the old version 2, which is not supported. Sign it with version 4: "+
+			"aws configure set default.s3.signature_version s3v4, or in boto3 Config(signature_version=\"s3v4\").")
 	default:
 		return nil, Errorf(Missing, "The request is not signed. Sign it with AWS Signature Version 4.")
 	}

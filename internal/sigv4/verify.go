@@ -32,7 +32,7 @@ type Verifier struct {
 // The body of any other service is read and proven before Verify returns: most of these clients do not declare its digest,
 // without which the signature cannot be checked, and a decoder of JSON may stop before io.EOF.
 //
-// Every error about the signature is an *Error; others are failures to read the body.
+// Every error is an *Error.
 func (v *Verifier) Verify(q *Request, secret string, now time.Time) (*http.Request, error) {
 	if err := q.checkTime(now); err != nil {
 		return nil, q.mark(err)
@@ -92,10 +92,13 @@ func (v *Verifier) readBody(body io.Reader) ([]byte, error) {
 		limit = DefaultMaxBody
 	}
 	data, err := io.ReadAll(io.LimitReader(body, limit+1))
-	if err == nil && int64(len(data)) > limit {
-		err = Errorf(TooLarge, "The request body is larger than %d bytes.", limit)
+	if err != nil {
+		return nil, Errorf(Incomplete, "The request body did not come whole or not in time.")
 	}
-	return data, err
+	if int64(len(data)) > limit {
+		return nil, Errorf(TooLarge, "The request body is larger than %d bytes.", limit)
+	}
+	return data, nil
 }
 
 func (q *Request) checkSignature(key []byte, payload string) error {

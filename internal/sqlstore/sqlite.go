@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"os"
 	"runtime/debug"
 	"sync"
 
@@ -50,6 +51,9 @@ type pendingWrite struct {
 }
 
 func openSQLite(ctx context.Context, path string, log *slog.Logger) (database, error) {
+	if err := ownFile(path); err != nil {
+		return nil, err
+	}
 	pool, err := sql.Open("sqlite", sqliteDSN(path, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"))
 	if err != nil {
 		return nil, err
@@ -299,4 +303,14 @@ func (p *prepared) close() error {
 		err = errors.Join(err, s.Close())
 	}
 	return errors.Join(err, p.conn.Close())
+}
+
+// ownFile makes the file readable by its owner alone, also when its folder is not: it holds what scripts wrote. SQLite
+// gives the files beside it the same mode.
+func ownFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Chmod(0o600), f.Close())
 }
