@@ -8,7 +8,6 @@ package api
 import (
 	"context"
 	"sync"
-	"time"
 
 	"grapnel/internal/awsapi"
 	"grapnel/internal/awsjson"
@@ -26,14 +25,13 @@ type Store interface {
 	store.Deployments
 }
 
-// Options are the settings of an API. All are needed but Now.
+// Options are the settings of an API. All are needed.
 type Options struct {
 	Store     Store
 	Region    string                  // in ARNs
 	AccountID string                  // in ARNs, twelve digits
 	TokenKey  []byte                  // signs page tokens; the same on every server that shares the store
 	Wake      func(deployment string) // tells the engine that something about the deployment has changed
-	Now       func() time.Time        // nil means time.Now
 }
 
 // API holds what the operations share.
@@ -42,7 +40,6 @@ type API struct {
 	arns       arns
 	pages      pages
 	wake       func(string)
-	now        func() time.Time
 	predefined map[string]awsapi.DeploymentConfigInfo
 
 	// settings serialises operations that read a setting, change a part of it and store it: two at once would undo one
@@ -57,20 +54,13 @@ func New(opts Options) *API {
 		arns:       arns{region: opts.Region, account: opts.AccountID},
 		pages:      pages{key: opts.TokenKey},
 		wake:       opts.Wake,
-		now:        opts.Now,
 		predefined: map[string]awsapi.DeploymentConfigInfo{},
-	}
-	if a.now == nil {
-		a.now = time.Now
 	}
 	for _, c := range planner.Predefined() {
 		a.predefined[*c.DeploymentConfigName] = c
 	}
 	return a
 }
-
-// timestamp returns the present moment as the store keeps it.
-func (a *API) timestamp() time.Time { return a.now().UTC().Truncate(time.Microsecond) }
 
 // Register makes every operation of the API known to the mux.
 func (a *API) Register(mux *awsjson.Mux) {

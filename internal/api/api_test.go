@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -26,13 +27,13 @@ import (
 // fields is a JSON object as it goes over the wire: tests send what typed inputs cannot hold.
 type fields = map[string]any
 
-// service is the API over a store of its own, behind a real connection. Its clock stands still until a test moves it.
+// service is the API over a store of its own. No connection is between, so that it can run in a bubble of synctest: a test
+// whose times matter runs there, under a clock that stands still until the test sleeps.
 type service struct {
 	*testing.T
 	client awsjson.Client
 	store  *sqlstore.Store
 	mutex  sync.Mutex
-	time   time.Time
 	woken  []string
 }
 
@@ -43,19 +44,17 @@ const (
 
 func serve(t *testing.T) *service {
 	t.Helper()
-	s := &service{T: t, time: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
+	s := &service{T: t}
 	var err error
 	if s.store, err = sqlstore.Open(t.Context(), filepath.Join(t.TempDir(), "grapnel.db"), slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 	mux := awsjson.NewMux(awsjson.Options{})
 	api.New(api.Options{
-		Store: s.store, Region: "us-east-1", AccountID: "000000000000", TokenKey: []byte("key"), Wake: s.wake, Now: s.now,
+		Store: s.store, Region: "us-east-1", AccountID: "000000000000", TokenKey: []byte("key"), Wake: s.wake,
 	}).Register(mux)
-	server := httptest.NewServer(mux)
-	s.client = awsjson.Client{Endpoint: server.URL, HTTP: server.Client()}
+	s.client = awsjson.Client{Endpoint: "http://grapnel.test", HTTP: &http.Client{Transport: direct{mux}}}
 	t.Cleanup(func() {
-		server.Close()
 		if err := s.store.Close(); err != nil {
 			t.Error(err)
 		}
@@ -63,22 +62,19 @@ func serve(t *testing.T) *service {
 	return s
 }
 
+// direct takes requests to a handler without a connection.
+type direct struct{ http.Handler }
+
+func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	d.ServeHTTP(w, r)
+	return w.Result(), nil
+}
+
 func (s *service) wake(id string) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.woken = append(s.woken, id)
-}
-
-func (s *service) now() time.Time {
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
-	return s.time
-}
-
-func (s *service) advance(d time.Duration) {
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
-	s.time = s.time.Add(d)
 }
 
 // call runs an operation and returns the name and message of its error, "" for none. It checks that the model declares
@@ -191,27 +187,26 @@ func (s *service) decide(id string) {
 	if err != nil {
 		s.Fatal(err)
 	}
-	decision := deploy.Decide(state, s.now())
+	decision := deploy.Decide(state, time.Now())
 	if decision.Empty(state) {
 		return
 	}
-	if err := s.store.Commit(s.Context(), store.Round{State: state, Decision: decision, At: s.now()}); err != nil {
+	if err := s.store.Commit(s.Context(), store.Round{State: state, Decision: decision, At: time.Now()}); err != nil {
 		s.Fatal(err)
 	}
 }
 
-// work ends one Work of a host as its agent would, one second after taking it.
+// work takes and ends one Work of a host, as its agent would.
 func (s *service) work(id, host string, status deploy.WorkStatus, d deploy.Diagnostics) {
 	s.Helper()
-	command, err := s.store.HandOver(s.Context(), host, s.now(), s.now().Add(-time.Minute))
+	command, err := s.store.HandOver(s.Context(), host, time.Now(), time.Now().Add(-time.Minute))
 	if err != nil {
 		s.Fatalf("hand over to %s: %v", host, err)
 	}
-	if _, _, err := s.store.Acknowledge(s.Context(), command.ID, false, s.now()); err != nil {
+	if _, _, err := s.store.Acknowledge(s.Context(), command.ID, false, time.Now()); err != nil {
 		s.Fatal(err)
 	}
-	s.advance(time.Second)
-	if err := s.store.Complete(s.Context(), command.ID, status, d, s.now()); err != nil {
+	if err := s.store.Complete(s.Context(), command.ID, status, d, time.Now()); err != nil {
 		s.Fatal(err)
 	}
 	s.decide(id)
@@ -262,15 +257,17 @@ func TestNotAvailableYet(t *testing.T) {
 // W14: operations without an output answer an object; W12, W15: the others leave out what is absent.
 func TestOutputsOnTheWire(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	s.advance(589 * time.Millisecond)
-	do[fields](s, "CreateApplication", fields{"applicationName": "shop", "computePlatform": nil})
-	got := do[map[string]map[string]json.RawMessage](s, "GetApplication", fields{"applicationName": "shop"})["application"]
-	delete(got, "applicationId")
-	want := map[string]json.RawMessage{
-		"applicationName": json.RawMessage(`"shop"`), "createTime": json.RawMessage(`1795348800.589`),
-		"linkedToGitHub": json.RawMessage(`false`), "computePlatform": json.RawMessage(`"Server"`), // A55, A60
-	}
-	s.equal("application", got, want)
-	s.equal("UpdateApplication", do[fields](s, "UpdateApplication", fields{"applicationName": "shop", "newApplicationName": "store"}), fields{})
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t)
+		time.Sleep(589 * time.Millisecond)
+		do[fields](s, "CreateApplication", fields{"applicationName": "shop", "computePlatform": nil})
+		got := do[map[string]map[string]json.RawMessage](s, "GetApplication", fields{"applicationName": "shop"})["application"]
+		delete(got, "applicationId")
+		want := map[string]json.RawMessage{
+			"applicationName": json.RawMessage(`"shop"`), "createTime": json.RawMessage(`946684800.589`),
+			"linkedToGitHub": json.RawMessage(`false`), "computePlatform": json.RawMessage(`"Server"`), // A55, A60
+		}
+		s.equal("application", got, want)
+		s.equal("UpdateApplication", do[fields](s, "UpdateApplication", fields{"applicationName": "shop", "newApplicationName": "store"}), fields{})
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"grapnel/internal/awsapi"
 	"grapnel/internal/awsjson"
@@ -35,7 +36,7 @@ func (a *API) createApplication(ctx context.Context, in *awsapi.CreateApplicatio
 		Info: awsapi.ApplicationInfo{
 			ApplicationId:   new(awsjson.UUID()),
 			ApplicationName: &name,
-			CreateTime:      awsapi.At(a.timestamp()),
+			CreateTime:      awsapi.At(time.Now()),
 			LinkedToGitHub:  new(false),
 			ComputePlatform: platform,
 		},

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"grapnel/internal/awsapi"
 	"grapnel/internal/awsjson"
@@ -60,7 +61,7 @@ func (a *API) createDeploymentConfig(ctx context.Context, in *awsapi.CreateDeplo
 		DeploymentConfigId:   new(awsjson.UUID()),
 		DeploymentConfigName: &name,
 		MinimumHealthyHosts:  in.MinimumHealthyHosts,
-		CreateTime:           awsapi.At(a.timestamp()),
+		CreateTime:           awsapi.At(time.Now()),
 		ComputePlatform:      platformOf(in),
 		TrafficRoutingConfig: in.TrafficRoutingConfig,
 		ZonalConfig:          in.ZonalConfig,

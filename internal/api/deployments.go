@@ -153,7 +153,7 @@ func (a *API) frozen(in *awsapi.CreateDeploymentInput, group awsapi.DeploymentGr
 		DeploymentConfigName:               config.DeploymentConfigName,
 		DeploymentId:                       new(store.NewDeploymentID()),
 		Revision:                           &revision,
-		CreateTime:                         awsapi.At(a.timestamp()),
+		CreateTime:                         awsapi.At(time.Now()),
 		Description:                        in.Description,
 		Creator:                            awsapi.DeploymentCreatorUser,
 		IgnoreApplicationStopFailures:      new(awsapi.Value(in.IgnoreApplicationStopFailures)),
@@ -302,7 +302,7 @@ func (a *API) stopDeployment(ctx context.Context, in *awsapi.StopDeploymentInput
 		return nil, err
 	}
 	id := *d.Info.DeploymentId
-	err = a.store.StopDeployment(ctx, id, deploy.Stop{At: a.timestamp(), Rollback: in.AutoRollbackEnabled})
+	err = a.store.StopDeployment(ctx, id, deploy.Stop{At: time.Now().UTC(), Rollback: in.AutoRollbackEnabled})
 	switch {
 	case errors.Is(err, store.ErrEnded):
 		return nil, deploymentAlreadyCompleted(id)

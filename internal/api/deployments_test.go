@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"grapnel/internal/awsapi"
@@ -12,38 +13,40 @@ import (
 
 func TestCreateDeployment(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	s.shop("web1")
-	id := s.deployment("v1.zip", fields{ // D126
-		"description": "first", "fileExistsBehavior": "OVERWRITE", "deploymentConfigName": "CodeDeployDefault.AllAtOnce",
-		"autoRollbackConfiguration":  fields{"enabled": true, "events": []string{"DEPLOYMENT_FAILURE"}},
-		"overrideAlarmConfiguration": fields{"enabled": false}, "ignoreApplicationStopFailures": true,
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t)
+		s.shop("web1")
+		id := s.deployment("v1.zip", fields{ // D126
+			"description": "first", "fileExistsBehavior": "OVERWRITE", "deploymentConfigName": "CodeDeployDefault.AllAtOnce",
+			"autoRollbackConfiguration":  fields{"enabled": true, "events": []string{"DEPLOYMENT_FAILURE"}},
+			"overrideAlarmConfiguration": fields{"enabled": false}, "ignoreApplicationStopFailures": true,
+		})
+		if !regexp.MustCompile(`^d-[A-Z0-9]{9}$`).MatchString(id) {
+			t.Errorf("D119: id %q", id)
+		}
+		s.equal("the engine is woken", s.woken, []string{id})
+		revision := &awsapi.RevisionLocation{RevisionType: "S3", S3Location: &awsapi.S3Location{
+			Bucket: new("bundles"), Key: new("v1.zip"), BundleType: "zip", ETag: new("e1")}}
+		got := s.info(id)
+		overview := got.DeploymentOverview
+		got.DeploymentOverview = nil
+		s.equal("deployment", got, awsapi.DeploymentInfo{
+			ApplicationName: new("shop"), DeploymentGroupName: new("prod"), DeploymentConfigName: new("CodeDeployDefault.AllAtOnce"),
+			DeploymentId: &id, Revision: revision, Status: "Created", CreateTime: awsapi.At(time.Now()), Description: new("first"),
+			Creator: "user", IgnoreApplicationStopFailures: new(true), UpdateOutdatedInstancesOnly: new(false), // D144
+			AutoRollbackConfiguration:          &awsapi.AutoRollbackConfiguration{Enabled: new(true), Events: []awsapi.AutoRollbackEvent{"DEPLOYMENT_FAILURE"}},
+			DeploymentStyle:                    &awsapi.DeploymentStyle{DeploymentType: "IN_PLACE", DeploymentOption: "WITHOUT_TRAFFIC_CONTROL"},
+			InstanceTerminationWaitTimeStarted: new(false), FileExistsBehavior: "OVERWRITE", ComputePlatform: "Server",
+			OverrideAlarmConfiguration: &awsapi.AlarmConfiguration{Enabled: new(false)},
+		})
+		if overview != nil && *overview.Pending != 1 {
+			t.Errorf("overview %v", overview)
+		}
+		registered := do[awsapi.GetApplicationRevisionOutput](s, "GetApplicationRevision", fields{"applicationName": "shop", "revision": bundle("v1.zip")})
+		if !strings.Contains(*registered.RevisionInfo.Description, id) {
+			t.Errorf("A71: description %q does not name %s", *registered.RevisionInfo.Description, id)
+		}
 	})
-	if !regexp.MustCompile(`^d-[A-Z0-9]{9}$`).MatchString(id) {
-		t.Errorf("D119: id %q", id)
-	}
-	s.equal("the engine is woken", s.woken, []string{id})
-	revision := &awsapi.RevisionLocation{RevisionType: "S3", S3Location: &awsapi.S3Location{
-		Bucket: new("bundles"), Key: new("v1.zip"), BundleType: "zip", ETag: new("e1")}}
-	got := s.info(id)
-	overview := got.DeploymentOverview
-	got.DeploymentOverview = nil
-	s.equal("deployment", got, awsapi.DeploymentInfo{
-		ApplicationName: new("shop"), DeploymentGroupName: new("prod"), DeploymentConfigName: new("CodeDeployDefault.AllAtOnce"),
-		DeploymentId: &id, Revision: revision, Status: "Created", CreateTime: awsapi.At(s.now()), Description: new("first"),
-		Creator: "user", IgnoreApplicationStopFailures: new(true), UpdateOutdatedInstancesOnly: new(false), // D144
-		AutoRollbackConfiguration:          &awsapi.AutoRollbackConfiguration{Enabled: new(true), Events: []awsapi.AutoRollbackEvent{"DEPLOYMENT_FAILURE"}},
-		DeploymentStyle:                    &awsapi.DeploymentStyle{DeploymentType: "IN_PLACE", DeploymentOption: "WITHOUT_TRAFFIC_CONTROL"},
-		InstanceTerminationWaitTimeStarted: new(false), FileExistsBehavior: "OVERWRITE", ComputePlatform: "Server",
-		OverrideAlarmConfiguration: &awsapi.AlarmConfiguration{Enabled: new(false)},
-	})
-	if overview != nil && *overview.Pending != 1 {
-		t.Errorf("overview %v", overview)
-	}
-	registered := do[awsapi.GetApplicationRevisionOutput](s, "GetApplicationRevision", fields{"applicationName": "shop", "revision": bundle("v1.zip")})
-	if !strings.Contains(*registered.RevisionInfo.Description, id) {
-		t.Errorf("A71: description %q does not name %s", *registered.RevisionInfo.Description, id)
-	}
 }
 
 func TestDeploymentsAreRefused(t *testing.T) {
@@ -100,37 +103,39 @@ func TestOneDeploymentAtATime(t *testing.T) {
 
 func TestDeploymentRunsToItsEnd(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	s.shop("web1")
-	first := s.deployment("v1.zip", nil)
-	if got := s.info(first); !got.StartTime.IsZero() || !got.CompleteTime.IsZero() || got.PreviousRevision != nil {
-		t.Errorf("D142 when created: %v", got)
-	}
-	s.advance(time.Second)
-	s.decide(first)
-	if got := s.info(first); got.Status != "InProgress" || !got.StartTime.Equal(s.now()) || !got.CompleteTime.IsZero() {
-		t.Errorf("D142 when started: %v, %v, %v", got.Status, got.StartTime, got.CompleteTime)
-	}
-	s.succeed(first, "web1")
-	got := s.info(first)
-	if got.Status != "Succeeded" || !got.CompleteTime.Equal(s.now()) || *got.DeploymentOverview.Succeeded != 1 {
-		t.Errorf("D142 at the end: %v, %v, %v", got.Status, got.CompleteTime, got.DeploymentOverview)
-	}
-	group := s.group("shop", "prod")
-	s.equal("G105 target revision", *group.TargetRevision.S3Location.Key, "v1.zip")
-	s.equal("G105 last success", *group.LastSuccessfulDeployment.DeploymentId, first)
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t)
+		s.shop("web1")
+		first := s.deployment("v1.zip", nil)
+		if got := s.info(first); !got.StartTime.IsZero() || !got.CompleteTime.IsZero() || got.PreviousRevision != nil {
+			t.Errorf("D142 when created: %v", got)
+		}
+		time.Sleep(time.Second)
+		s.decide(first)
+		if got := s.info(first); got.Status != "InProgress" || !got.StartTime.Equal(time.Now()) || !got.CompleteTime.IsZero() {
+			t.Errorf("D142 when started: %v, %v, %v", got.Status, got.StartTime, got.CompleteTime)
+		}
+		s.succeed(first, "web1")
+		got := s.info(first)
+		if got.Status != "Succeeded" || !got.CompleteTime.Equal(time.Now()) || *got.DeploymentOverview.Succeeded != 1 {
+			t.Errorf("D142 at the end: %v, %v, %v", got.Status, got.CompleteTime, got.DeploymentOverview)
+		}
+		group := s.group("shop", "prod")
+		s.equal("G105 target revision", *group.TargetRevision.S3Location.Key, "v1.zip")
+		s.equal("G105 last success", *group.LastSuccessfulDeployment.DeploymentId, first)
 
-	second := s.deployment("v2.zip", nil)
-	s.equal("D143", *s.info(second).PreviousRevision.S3Location.Key, "v1.zip")
-	s.decide(second)
-	s.work(second, "web1", deploy.WorkFailed, deploy.Diagnostics{ErrorCode: "ScriptFailed", Message: "exit 1"})
-	if got := s.info(second); got.Status != "Failed" || got.ErrorInformation.Code != "HEALTH_CONSTRAINTS" {
-		t.Errorf("second: %v, %v", got.Status, got.ErrorInformation)
-	}
-	group = s.group("shop", "prod")
-	s.equal("G106 attempted", *group.LastAttemptedDeployment.DeploymentId, second)
-	s.equal("G106 successful", *group.LastSuccessfulDeployment.DeploymentId, first)
-	s.equal("G106 revision", *group.TargetRevision.S3Location.Key, "v1.zip")
+		second := s.deployment("v2.zip", nil)
+		s.equal("D143", *s.info(second).PreviousRevision.S3Location.Key, "v1.zip")
+		s.decide(second)
+		s.work(second, "web1", deploy.WorkFailed, deploy.Diagnostics{ErrorCode: "ScriptFailed", Message: "exit 1"})
+		if got := s.info(second); got.Status != "Failed" || got.ErrorInformation.Code != "HEALTH_CONSTRAINTS" {
+			t.Errorf("second: %v, %v", got.Status, got.ErrorInformation)
+		}
+		group = s.group("shop", "prod")
+		s.equal("G106 attempted", *group.LastAttemptedDeployment.DeploymentId, second)
+		s.equal("G106 successful", *group.LastSuccessfulDeployment.DeploymentId, first)
+		s.equal("G106 revision", *group.TargetRevision.S3Location.Key, "v1.zip")
+	})
 }
 
 // A change of the group does not touch a deployment under way (G118).
@@ -147,52 +152,54 @@ func TestDeploymentIsASnapshot(t *testing.T) {
 
 func TestListDeployments(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	s.shop("web1")
-	start := s.now()
-	failed := s.deployment("v1.zip", nil)
-	s.decide(failed)
-	s.work(failed, "web1", deploy.WorkFailed, deploy.Diagnostics{ErrorCode: "ScriptFailed"})
-	s.advance(time.Hour)
-	succeeded := s.deployment("v1.zip", nil)
-	s.succeed(succeeded, "web1")
-	s.advance(time.Hour)
-	live := s.deployment("v1.zip", nil)
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t)
+		s.shop("web1")
+		start := time.Now()
+		failed := s.deployment("v1.zip", nil)
+		s.decide(failed)
+		s.work(failed, "web1", deploy.WorkFailed, deploy.Diagnostics{ErrorCode: "ScriptFailed"})
+		time.Sleep(time.Hour)
+		succeeded := s.deployment("v1.zip", nil)
+		s.succeed(succeeded, "web1")
+		time.Sleep(time.Hour)
+		live := s.deployment("v1.zip", nil)
 
-	list := func(more fields) []string {
-		s.Helper()
-		return do[awsapi.ListDeploymentsOutput](s, "ListDeployments", more).Deployments
-	}
-	between := func(start, end time.Time) fields {
-		r := awsapi.TimeRange{Start: awsapi.At(start), End: awsapi.At(end)}
-		return fields{"createTimeRange": r}
-	}
-	s.equal("D129", list(fields{}), []string{live, succeeded, failed})
-	s.equal("of a group", list(fields{"applicationName": "shop", "deploymentGroupName": "prod"}), []string{live, succeeded, failed})
-	s.equal("by status", list(fields{"includeOnlyStatuses": []string{"Failed", "Created"}}), []string{live, failed})
-	s.equal("from", list(between(start.Add(time.Minute), time.Time{})), []string{live, succeeded})
-	s.equal("to", list(between(time.Time{}, start)), []string{failed})
-	both := between(start, start.Add(90*time.Minute))
-	both["includeOnlyStatuses"] = []string{"Succeeded", "Stopped", "Queued"}
-	s.equal("D130", list(both), []string{succeeded})
-	s.equal("by external id", list(fields{"externalId": "stack"}), []string{})
-	s.refuse([]refusal{
-		{"D128 application alone", "ListDeployments", fields{"applicationName": "shop"}, "DeploymentGroupNameRequired"},
-		{"D128 group alone", "ListDeployments", fields{"deploymentGroupName": "prod"}, "ApplicationNameRequired"},
-		{"unknown group", "ListDeployments", fields{"applicationName": "shop", "deploymentGroupName": "none"}, "DeploymentGroupDoesNotExist"},
-		{"V37", "ListDeployments", fields{"includeOnlyStatuses": []string{"Done"}}, "InvalidDeploymentStatus"},
-		{"V38", "ListDeployments", between(start.Add(time.Second), start), "InvalidTimeRange"},
-		{"W13 fraction", "ListDeployments", fields{"createTimeRange": fields{"start": 1409764576.5}}, ""},
-	})
+		list := func(more fields) []string {
+			s.Helper()
+			return do[awsapi.ListDeploymentsOutput](s, "ListDeployments", more).Deployments
+		}
+		between := func(start, end time.Time) fields {
+			r := awsapi.TimeRange{Start: awsapi.At(start), End: awsapi.At(end)}
+			return fields{"createTimeRange": r}
+		}
+		s.equal("D129", list(fields{}), []string{live, succeeded, failed})
+		s.equal("of a group", list(fields{"applicationName": "shop", "deploymentGroupName": "prod"}), []string{live, succeeded, failed})
+		s.equal("by status", list(fields{"includeOnlyStatuses": []string{"Failed", "Created"}}), []string{live, failed})
+		s.equal("from", list(between(start.Add(time.Minute), time.Time{})), []string{live, succeeded})
+		s.equal("to", list(between(time.Time{}, start)), []string{failed})
+		both := between(start, start.Add(90*time.Minute))
+		both["includeOnlyStatuses"] = []string{"Succeeded", "Stopped", "Queued"}
+		s.equal("D130", list(both), []string{succeeded})
+		s.equal("by external id", list(fields{"externalId": "stack"}), []string{})
+		s.refuse([]refusal{
+			{"D128 application alone", "ListDeployments", fields{"applicationName": "shop"}, "DeploymentGroupNameRequired"},
+			{"D128 group alone", "ListDeployments", fields{"deploymentGroupName": "prod"}, "ApplicationNameRequired"},
+			{"unknown group", "ListDeployments", fields{"applicationName": "shop", "deploymentGroupName": "none"}, "DeploymentGroupDoesNotExist"},
+			{"V37", "ListDeployments", fields{"includeOnlyStatuses": []string{"Done"}}, "InvalidDeploymentStatus"},
+			{"V38", "ListDeployments", between(start.Add(time.Second), start), "InvalidTimeRange"},
+			{"W13 fraction", "ListDeployments", fields{"createTimeRange": fields{"start": 1409764576.5}}, ""},
+		})
 
-	batch := do[awsapi.BatchGetDeploymentsOutput](s, "BatchGetDeployments", fields{"deploymentIds": []string{"d-000000000", live}})
-	if len(batch.DeploymentsInfo) != 1 || *batch.DeploymentsInfo[0].DeploymentId != live {
-		t.Errorf("D131: %v", batch.DeploymentsInfo)
-	}
-	s.refuse([]refusal{
-		{"26 ids", "BatchGetDeployments", fields{"deploymentIds": make([]string, 26)}, "BatchLimitExceeded"},
-		{"no ids", "BatchGetDeployments", fields{}, "DeploymentIdRequired"},
-		{"V32", "BatchGetDeployments", fields{"deploymentIds": []string{live, "x"}}, "InvalidDeploymentId"},
+		batch := do[awsapi.BatchGetDeploymentsOutput](s, "BatchGetDeployments", fields{"deploymentIds": []string{"d-000000000", live}})
+		if len(batch.DeploymentsInfo) != 1 || *batch.DeploymentsInfo[0].DeploymentId != live {
+			t.Errorf("D131: %v", batch.DeploymentsInfo)
+		}
+		s.refuse([]refusal{
+			{"26 ids", "BatchGetDeployments", fields{"deploymentIds": make([]string, 26)}, "BatchLimitExceeded"},
+			{"no ids", "BatchGetDeployments", fields{}, "DeploymentIdRequired"},
+			{"V32", "BatchGetDeployments", fields{"deploymentIds": []string{live, "x"}}, "InvalidDeploymentId"},
+		})
 	})
 }
 
@@ -207,7 +214,7 @@ func TestStopDeployment(t *testing.T) {
 		out := do[awsapi.StopDeploymentOutput](s, "StopDeployment", fields{"deploymentId": id, "autoRollbackEnabled": false})
 		return out.Status
 	}
-	if _, err := s.store.HandOver(t.Context(), "web1", s.now(), s.now()); err != nil {
+	if _, err := s.store.HandOver(t.Context(), "web1", time.Now(), time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	s.equal("D132", stop(), awsapi.StopStatusPending)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"time"
 
 	"grapnel/internal/awsapi"
 	"grapnel/internal/awsjson"
@@ -28,7 +29,7 @@ func (a *API) registerOnPremisesInstance(ctx context.Context, in *awsapi.Registe
 		IamUserArn:    in.IamUserArn,
 		IamSessionArn: in.IamSessionArn,
 		InstanceArn:   new(a.arns.instance(name) + "_" + suffix()),
-		RegisterTime:  awsapi.At(a.timestamp()),
+		RegisterTime:  awsapi.At(time.Now()),
 		Tags:          []awsapi.Tag{},
 	}})
 	if taken := (*store.ARNInUseError)(nil); errors.As(err, &taken) {
@@ -72,7 +73,7 @@ func (a *API) deregisterOnPremisesInstance(ctx context.Context, in *awsapi.Dereg
 	if err != nil {
 		return nil, err
 	}
-	if err := a.store.DeregisterHost(ctx, name, a.timestamp()); err != nil && !errors.Is(err, store.ErrNotFound) {
+	if err := a.store.DeregisterHost(ctx, name, time.Now()); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, fmt.Errorf("deregister on-premises instance %s: %w", name, err)
 	}
 	return nil, nil

@@ -3,6 +3,7 @@ package api_test
 import (
 	"regexp"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"grapnel/internal/awsapi"
@@ -20,57 +21,59 @@ func (s *service) host(name string) awsapi.InstanceInfo {
 
 func TestHostsAreRegisteredOnce(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	register := func(name, host string, more fields, want string) refusal {
-		in := fields{"instanceName": host}
-		for k, v := range more {
-			in[k] = v
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t)
+		register := func(name, host string, more fields, want string) refusal {
+			in := fields{"instanceName": host}
+			for k, v := range more {
+				in[k] = v
+			}
+			return refusal{name, "RegisterOnPremisesInstance", in, want}
 		}
-		return refusal{name, "RegisterOnPremisesInstance", in, want}
-	}
-	s.refuse([]refusal{
-		register("P158 neither", "web1", nil, "IamArnRequired"),
-		register("P158 both", "web1", fields{"iamUserArn": user + "web1", "iamSessionArn": session + "web1"}, "MultipleIamArnsProvided"),
-		register("user", "web1", fields{"iamUserArn": "arn:aws:iam::1:user/web1"}, "InvalidIamUserArn"),
-		register("session", "web1", fields{"iamSessionArn": user + "web1"}, "InvalidIamSessionArn"),
-		register("P161", "i-web1", fields{"iamUserArn": user + "web1"}, "InvalidInstanceName"),
-		register("user", "web1", fields{"iamUserArn": user + "web1"}, ""),
-		register("session", "web2", fields{"iamSessionArn": session + "web2"}, ""),
-		register("P159", "web1", fields{"iamUserArn": user + "other"}, "InstanceNameAlreadyRegistered"),
-		register("P160 user", "web3", fields{"iamUserArn": user + "web1"}, "IamUserArnAlreadyRegistered"),
-		register("P160 session", "web3", fields{"iamSessionArn": session + "web2"}, "IamSessionArnAlreadyRegistered"),
-		{"P173", "DeregisterOnPremisesInstance", fields{"instanceName": "none"}, ""},
-		{"never registered", "GetOnPremisesInstance", fields{"instanceName": "none"}, "InstanceNotRegistered"},
-	})
-	registered := s.host("web1")
-	if !regexp.MustCompile(`^arn:aws:codedeploy:us-east-1:000000000000:instance/web1_[A-Za-z0-9]{10}$`).MatchString(*registered.InstanceArn) {
-		t.Errorf("P171: %s", *registered.InstanceArn)
-	}
-	raw := do[map[string]fields](s, "GetOnPremisesInstance", fields{"instanceName": "web1"})["instanceInfo"]
-	s.equal("P172", raw["tags"], any([]any{}))
+		s.refuse([]refusal{
+			register("P158 neither", "web1", nil, "IamArnRequired"),
+			register("P158 both", "web1", fields{"iamUserArn": user + "web1", "iamSessionArn": session + "web1"}, "MultipleIamArnsProvided"),
+			register("user", "web1", fields{"iamUserArn": "arn:aws:iam::1:user/web1"}, "InvalidIamUserArn"),
+			register("session", "web1", fields{"iamSessionArn": user + "web1"}, "InvalidIamSessionArn"),
+			register("P161", "i-web1", fields{"iamUserArn": user + "web1"}, "InvalidInstanceName"),
+			register("user", "web1", fields{"iamUserArn": user + "web1"}, ""),
+			register("session", "web2", fields{"iamSessionArn": session + "web2"}, ""),
+			register("P159", "web1", fields{"iamUserArn": user + "other"}, "InstanceNameAlreadyRegistered"),
+			register("P160 user", "web3", fields{"iamUserArn": user + "web1"}, "IamUserArnAlreadyRegistered"),
+			register("P160 session", "web3", fields{"iamSessionArn": session + "web2"}, "IamSessionArnAlreadyRegistered"),
+			{"P173", "DeregisterOnPremisesInstance", fields{"instanceName": "none"}, ""},
+			{"never registered", "GetOnPremisesInstance", fields{"instanceName": "none"}, "InstanceNotRegistered"},
+		})
+		registered := s.host("web1")
+		if !regexp.MustCompile(`^arn:aws:codedeploy:us-east-1:000000000000:instance/web1_[A-Za-z0-9]{10}$`).MatchString(*registered.InstanceArn) {
+			t.Errorf("P171: %s", *registered.InstanceArn)
+		}
+		raw := do[map[string]fields](s, "GetOnPremisesInstance", fields{"instanceName": "web1"})["instanceInfo"]
+		s.equal("P172", raw["tags"], any([]any{}))
 
-	s.advance(time.Hour)
-	do[fields](s, "DeregisterOnPremisesInstance", fields{"instanceName": "web1"})
-	gone := s.host("web1")
-	if !gone.RegisterTime.Equal(registered.RegisterTime.Time) || !gone.DeregisterTime.Equal(s.now()) {
-		t.Errorf("P163: %v, %v", gone.RegisterTime, gone.DeregisterTime)
-	}
-	list := func(more fields) []string {
-		s.Helper()
-		return do[awsapi.ListOnPremisesInstancesOutput](s, "ListOnPremisesInstances", more).InstanceNames
-	}
-	s.equal("P164 both", list(fields{}), []string{"web1", "web2"})
-	s.equal("P164 registered", list(fields{"registrationStatus": "Registered"}), []string{"web2"})
-	s.equal("P164 deregistered", list(fields{"registrationStatus": "Deregistered"}), []string{"web1"})
-	s.refuse([]refusal{
-		{"status", "ListOnPremisesInstances", fields{"registrationStatus": "Maybe"}, "InvalidRegistrationStatus"},
-		{"filter", "ListOnPremisesInstances", fields{"tagFilters": []fields{{}}}, "InvalidTagFilter"},
-		register("P162", "web1", fields{"iamUserArn": user + "web1"}, ""),
+		time.Sleep(time.Hour)
+		do[fields](s, "DeregisterOnPremisesInstance", fields{"instanceName": "web1"})
+		gone := s.host("web1")
+		if !gone.RegisterTime.Equal(registered.RegisterTime.Time) || !gone.DeregisterTime.Equal(time.Now()) {
+			t.Errorf("P163: %v, %v", gone.RegisterTime, gone.DeregisterTime)
+		}
+		list := func(more fields) []string {
+			s.Helper()
+			return do[awsapi.ListOnPremisesInstancesOutput](s, "ListOnPremisesInstances", more).InstanceNames
+		}
+		s.equal("P164 both", list(fields{}), []string{"web1", "web2"})
+		s.equal("P164 registered", list(fields{"registrationStatus": "Registered"}), []string{"web2"})
+		s.equal("P164 deregistered", list(fields{"registrationStatus": "Deregistered"}), []string{"web1"})
+		s.refuse([]refusal{
+			{"status", "ListOnPremisesInstances", fields{"registrationStatus": "Maybe"}, "InvalidRegistrationStatus"},
+			{"filter", "ListOnPremisesInstances", fields{"tagFilters": []fields{{}}}, "InvalidTagFilter"},
+			register("P162", "web1", fields{"iamUserArn": user + "web1"}, ""),
+		})
+		batch := do[awsapi.BatchGetOnPremisesInstancesOutput](s, "BatchGetOnPremisesInstances", fields{"instanceNames": []string{"none", "web2"}})
+		if len(batch.InstanceInfos) != 1 || *batch.InstanceInfos[0].InstanceName != "web2" {
+			t.Errorf("batch: %v", batch.InstanceInfos)
+		}
 	})
-	batch := do[awsapi.BatchGetOnPremisesInstancesOutput](s, "BatchGetOnPremisesInstances", fields{"instanceNames": []string{"none", "web2"}})
-	if len(batch.InstanceInfos) != 1 || *batch.InstanceInfos[0].InstanceName != "web2" {
-		t.Errorf("batch: %v", batch.InstanceInfos)
-	}
 }
 
 func TestTagsOfHosts(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"grapnel/internal/awsapi"
@@ -109,18 +110,20 @@ func TestTokenOfAnotherFilter(t *testing.T) {
 // D129 over several pages.
 func TestDeploymentsNewestFirst(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	s.shop()
-	var want []string
-	for range 120 {
-		s.advance(time.Minute)
-		id := s.deployment("v1.zip", nil)
-		s.decide(id) // fails: there are no hosts
-		want = append([]string{id}, want...)
-	}
-	first := do[awsapi.ListDeploymentsOutput](s, "ListDeployments", fields{})
-	second := do[awsapi.ListDeploymentsOutput](s, "ListDeployments", fields{"nextToken": *first.NextToken})
-	s.equal("deployments", append(first.Deployments, second.Deployments...), want)
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t)
+		s.shop()
+		var want []string
+		for range 120 {
+			time.Sleep(time.Minute)
+			id := s.deployment("v1.zip", nil)
+			s.decide(id) // fails: there are no hosts
+			want = append([]string{id}, want...)
+		}
+		first := do[awsapi.ListDeploymentsOutput](s, "ListDeployments", fields{})
+		second := do[awsapi.ListDeploymentsOutput](s, "ListDeployments", fields{"nextToken": *first.NextToken})
+		s.equal("deployments", append(first.Deployments, second.Deployments...), want)
+	})
 }
 
 // W17: what was shown last may leave the filter before the next page is asked for.
@@ -156,7 +159,6 @@ func TestPagesOfRevisionsGoOn(t *testing.T) {
 	s := serve(t)
 	s.shop("web1")
 	for _, key := range names("v", 130) {
-		s.advance(time.Second)
 		do[fields](s, "RegisterApplicationRevision", fields{"applicationName": "shop", "revision": bundle(key)})
 	}
 	in := fields{"applicationName": "shop", "deployed": "exclude"}
@@ -170,21 +172,23 @@ func TestPagesOfRevisionsGoOn(t *testing.T) {
 // The list of deployments goes on when the one shown last has gone with its group.
 func TestPagesOfDeploymentsGoOn(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	s.shop()
-	do[fields](s, "CreateDeploymentGroup", group("shop", "gone", nil))
-	for i := range 120 {
-		s.advance(time.Minute)
-		name := "prod"
-		if i == 20 {
-			name = "gone"
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t)
+		s.shop()
+		do[fields](s, "CreateDeploymentGroup", group("shop", "gone", nil))
+		for i := range 120 {
+			time.Sleep(time.Minute)
+			name := "prod"
+			if i == 20 {
+				name = "gone"
+			}
+			s.decide(s.deployment("v1.zip", fields{"deploymentGroupName": name}))
 		}
-		s.decide(s.deployment("v1.zip", fields{"deploymentGroupName": name}))
-	}
-	first := do[awsapi.ListDeploymentsOutput](s, "ListDeployments", fields{})
-	do[fields](s, "DeleteDeploymentGroup", fields{"applicationName": "shop", "deploymentGroupName": "gone"})
-	second := do[awsapi.ListDeploymentsOutput](s, "ListDeployments", fields{"nextToken": *first.NextToken})
-	s.equal("deployments of the second page", len(second.Deployments), 20)
+		first := do[awsapi.ListDeploymentsOutput](s, "ListDeployments", fields{})
+		do[fields](s, "DeleteDeploymentGroup", fields{"applicationName": "shop", "deploymentGroupName": "gone"})
+		second := do[awsapi.ListDeploymentsOutput](s, "ListDeployments", fields{"nextToken": *first.NextToken})
+		s.equal("deployments of the second page", len(second.Deployments), 20)
+	})
 }
 
 func application(name string) store.Application {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"grapnel/internal/awsapi"
 	"grapnel/internal/awsjson"
@@ -35,7 +36,7 @@ func (a *API) registerApplicationRevision(ctx context.Context, in *awsapi.Regist
 	err = a.store.RegisterRevision(ctx, name, store.Revision{
 		Key:      store.RevisionKey(location),
 		Location: location,
-		Info:     awsapi.GenericRevisionInfo{Description: in.Description, RegisterTime: awsapi.At(a.timestamp())},
+		Info:     awsapi.GenericRevisionInfo{Description: in.Description, RegisterTime: awsapi.At(time.Now())},
 	})
 	return nil, instead(err, store.ErrNotFound, applicationDoesNotExist(name), "register a revision of application "+name)
 }

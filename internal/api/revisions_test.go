@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"grapnel/internal/awsapi"
@@ -68,36 +69,38 @@ func TestRevisionForms(t *testing.T) {
 
 func TestRevisionsAreRegisteredOnce(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	do[fields](s, "CreateApplication", fields{"applicationName": "shop"})
-	register := func(revision fields, description string) {
-		s.Helper()
-		do[fields](s, "RegisterApplicationRevision", fields{"applicationName": "shop", "revision": revision, "description": description})
-	}
-	register(s3("a.zip", fields{"eTag": `"abc"`}), "first")
-	s.advance(time.Hour)
-	register(s3("a.zip", fields{"eTag": "abc"}), "second") // A65, A66, A68
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t)
+		do[fields](s, "CreateApplication", fields{"applicationName": "shop"})
+		register := func(revision fields, description string) {
+			s.Helper()
+			do[fields](s, "RegisterApplicationRevision", fields{"applicationName": "shop", "revision": revision, "description": description})
+		}
+		register(s3("a.zip", fields{"eTag": `"abc"`}), "first")
+		time.Sleep(time.Hour)
+		register(s3("a.zip", fields{"eTag": "abc"}), "second") // A65, A66, A68
 
-	list := do[awsapi.ListApplicationRevisionsOutput](s, "ListApplicationRevisions", fields{"applicationName": "shop"})
-	if len(list.Revisions) != 1 || *list.Revisions[0].S3Location.ETag != "abc" {
-		t.Errorf("A65: revisions %v", list.Revisions)
-	}
-	got := do[awsapi.GetApplicationRevisionOutput](s, "GetApplicationRevision", fields{"applicationName": "shop", "revision": s3("a.zip", fields{"eTag": "abc"})})
-	if *got.RevisionInfo.Description != "second" || got.RevisionInfo.DeploymentGroups == nil {
-		t.Errorf("revision: %v", got.RevisionInfo)
-	}
-	s.refuse([]refusal{
-		{"A67 without eTag", "GetApplicationRevision", fields{"applicationName": "shop", "revision": s3("a.zip", nil)}, "RevisionDoesNotExist"},
-		{"A67 other eTag", "GetApplicationRevision", fields{"applicationName": "shop", "revision": s3("a.zip", fields{"eTag": "x"})}, "RevisionDoesNotExist"},
-		{"A77", "GetApplicationRevision", fields{"applicationName": "shop", "revision": s3("b.zip", nil)}, "RevisionDoesNotExist"},
-		{"A76", "BatchGetApplicationRevisions", fields{"applicationName": "shop", "revisions": make26()}, "BatchLimitExceeded"},
-		{"empty batch", "BatchGetApplicationRevisions", fields{"applicationName": "shop", "revisions": []any{}}, "RevisionRequired"},
+		list := do[awsapi.ListApplicationRevisionsOutput](s, "ListApplicationRevisions", fields{"applicationName": "shop"})
+		if len(list.Revisions) != 1 || *list.Revisions[0].S3Location.ETag != "abc" {
+			t.Errorf("A65: revisions %v", list.Revisions)
+		}
+		got := do[awsapi.GetApplicationRevisionOutput](s, "GetApplicationRevision", fields{"applicationName": "shop", "revision": s3("a.zip", fields{"eTag": "abc"})})
+		if *got.RevisionInfo.Description != "second" || got.RevisionInfo.DeploymentGroups == nil {
+			t.Errorf("revision: %v", got.RevisionInfo)
+		}
+		s.refuse([]refusal{
+			{"A67 without eTag", "GetApplicationRevision", fields{"applicationName": "shop", "revision": s3("a.zip", nil)}, "RevisionDoesNotExist"},
+			{"A67 other eTag", "GetApplicationRevision", fields{"applicationName": "shop", "revision": s3("a.zip", fields{"eTag": "x"})}, "RevisionDoesNotExist"},
+			{"A77", "GetApplicationRevision", fields{"applicationName": "shop", "revision": s3("b.zip", nil)}, "RevisionDoesNotExist"},
+			{"A76", "BatchGetApplicationRevisions", fields{"applicationName": "shop", "revisions": make26()}, "BatchLimitExceeded"},
+			{"empty batch", "BatchGetApplicationRevisions", fields{"applicationName": "shop", "revisions": []any{}}, "RevisionRequired"},
+		})
+		batch := do[awsapi.BatchGetApplicationRevisionsOutput](s, "BatchGetApplicationRevisions", fields{
+			"applicationName": "shop", "revisions": []fields{s3("b.zip", nil), s3("a.zip", fields{"eTag": "abc"})}})
+		if len(batch.Revisions) != 1 || *batch.ErrorMessage != "There are no such revisions of application shop: s3://bundles/b.zip" {
+			t.Errorf("batch: %v, %q", batch.Revisions, *batch.ErrorMessage)
+		}
 	})
-	batch := do[awsapi.BatchGetApplicationRevisionsOutput](s, "BatchGetApplicationRevisions", fields{
-		"applicationName": "shop", "revisions": []fields{s3("b.zip", nil), s3("a.zip", fields{"eTag": "abc"})}})
-	if len(batch.Revisions) != 1 || *batch.ErrorMessage != "There are no such revisions of application shop: s3://bundles/b.zip" {
-		t.Errorf("batch: %v, %q", batch.Revisions, *batch.ErrorMessage)
-	}
 }
 
 func make26() []fields {
@@ -129,56 +132,58 @@ func digest(text string) string {
 
 func TestRevisionsAreFilteredAndSorted(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	s.shop("web1")
-	for _, key := range []string{"b/1.zip", "a/2.zip", "a/3.zip"} {
-		s.advance(time.Hour)
-		do[fields](s, "RegisterApplicationRevision", fields{"applicationName": "shop", "revision": bundle(key)})
-	}
-	s.advance(time.Hour)
-	do[fields](s, "RegisterApplicationRevision", fields{"applicationName": "shop", "revision": gitHub("me/shop", commit)})
-	before := do[awsapi.GetApplicationRevisionOutput](s, "GetApplicationRevision", fields{"applicationName": "shop", "revision": bundle("a/2.zip")})
-	s.equal("never used", []bool{before.RevisionInfo.FirstUsedTime.IsZero(), before.RevisionInfo.LastUsedTime.IsZero()}, []bool{true, true})
-
-	s.succeed(s.deployment("a/2.zip", nil), "web1")
-	first := s.now()
-	s.advance(time.Hour)
-	s.succeed(s.deployment("a/3.zip", nil), "web1")
-	s.advance(time.Hour)
-	s.succeed(s.deployment("a/2.zip", nil), "web1")
-	after := do[awsapi.GetApplicationRevisionOutput](s, "GetApplicationRevision", fields{"applicationName": "shop", "revision": bundle("a/2.zip")})
-	if info := after.RevisionInfo; !info.FirstUsedTime.Before(first) || !info.LastUsedTime.After(first.Add(time.Hour)) { // A72
-		t.Errorf("A72: first used %v, last %v", info.FirstUsedTime, info.LastUsedTime)
-	}
-	s.equal("deployed to", after.RevisionInfo.DeploymentGroups, []string{"prod"})
-
-	list := func(more fields) []string {
-		s.Helper()
-		more["applicationName"] = "shop"
-		var keys []string
-		for _, r := range do[awsapi.ListApplicationRevisionsOutput](s, "ListApplicationRevisions", more).Revisions {
-			if r.S3Location == nil {
-				keys = append(keys, "github")
-				continue
-			}
-			keys = append(keys, *r.S3Location.Key)
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t)
+		s.shop("web1")
+		for _, key := range []string{"b/1.zip", "a/2.zip", "a/3.zip"} {
+			time.Sleep(time.Hour)
+			do[fields](s, "RegisterApplicationRevision", fields{"applicationName": "shop", "revision": bundle(key)})
 		}
-		return keys
-	}
-	s.equal("A74 include", list(fields{"deployed": "include"}), []string{"a/2.zip"})
-	s.equal("A74 exclude", list(fields{"deployed": "exclude"}), []string{"b/1.zip", "a/3.zip", "github"})
-	s.equal("A74 ignore", list(fields{"deployed": "ignore"}), []string{"b/1.zip", "a/2.zip", "a/3.zip", "github"})
-	s.equal("prefix", list(fields{"s3Bucket": "bundles", "s3KeyPrefix": "a/"}), []string{"a/2.zip", "a/3.zip"})
-	s.equal("bucket", list(fields{"s3Bucket": "others"}), []string(nil))
-	s.equal("A75 registered", list(fields{"sortBy": "registerTime", "sortOrder": "descending", "s3Bucket": "bundles"}), []string{"a/3.zip", "a/2.zip", "b/1.zip"})
-	s.equal("A75 last used", list(fields{"sortBy": "lastUsedTime", "s3Bucket": "bundles"}), []string{"b/1.zip", "a/3.zip", "a/2.zip"})
-	s.equal("A75 first used", list(fields{"sortBy": "firstUsedTime", "sortOrder": "descending", "s3Bucket": "bundles"}), []string{"a/3.zip", "a/2.zip", "b/1.zip"})
-	s.refuse([]refusal{
-		{"A73", "ListApplicationRevisions", fields{"applicationName": "shop", "s3KeyPrefix": "a/"}, "BucketNameFilterRequired"},
-		{"V36", "ListApplicationRevisions", fields{"applicationName": "shop", "sortBy": "name"}, "InvalidSortBy"},
-		{"V36", "ListApplicationRevisions", fields{"applicationName": "shop", "sortOrder": "up"}, "InvalidSortOrder"},
-		{"V36", "ListApplicationRevisions", fields{"applicationName": "shop", "deployed": "yes"}, "InvalidDeployedStateFilter"},
-		{"bucket", "ListApplicationRevisions", fields{"applicationName": "shop", "s3Bucket": "X"}, "InvalidBucketNameFilter"},
-		{"prefix", "ListApplicationRevisions", fields{"applicationName": "shop", "s3Bucket": "bundles", "s3KeyPrefix": "\n"}, "InvalidKeyPrefixFilter"},
+		time.Sleep(time.Hour)
+		do[fields](s, "RegisterApplicationRevision", fields{"applicationName": "shop", "revision": gitHub("me/shop", commit)})
+		before := do[awsapi.GetApplicationRevisionOutput](s, "GetApplicationRevision", fields{"applicationName": "shop", "revision": bundle("a/2.zip")})
+		s.equal("never used", []bool{before.RevisionInfo.FirstUsedTime.IsZero(), before.RevisionInfo.LastUsedTime.IsZero()}, []bool{true, true})
+
+		s.succeed(s.deployment("a/2.zip", nil), "web1")
+		first := time.Now()
+		time.Sleep(time.Hour)
+		s.succeed(s.deployment("a/3.zip", nil), "web1")
+		time.Sleep(time.Hour)
+		s.succeed(s.deployment("a/2.zip", nil), "web1")
+		after := do[awsapi.GetApplicationRevisionOutput](s, "GetApplicationRevision", fields{"applicationName": "shop", "revision": bundle("a/2.zip")})
+		if info := after.RevisionInfo; !info.FirstUsedTime.Equal(first) || !info.LastUsedTime.Equal(first.Add(2*time.Hour)) { // A72
+			t.Errorf("A72: first used %v, last %v", info.FirstUsedTime, info.LastUsedTime)
+		}
+		s.equal("deployed to", after.RevisionInfo.DeploymentGroups, []string{"prod"})
+
+		list := func(more fields) []string {
+			s.Helper()
+			more["applicationName"] = "shop"
+			var keys []string
+			for _, r := range do[awsapi.ListApplicationRevisionsOutput](s, "ListApplicationRevisions", more).Revisions {
+				if r.S3Location == nil {
+					keys = append(keys, "github")
+					continue
+				}
+				keys = append(keys, *r.S3Location.Key)
+			}
+			return keys
+		}
+		s.equal("A74 include", list(fields{"deployed": "include"}), []string{"a/2.zip"})
+		s.equal("A74 exclude", list(fields{"deployed": "exclude"}), []string{"b/1.zip", "a/3.zip", "github"})
+		s.equal("A74 ignore", list(fields{"deployed": "ignore"}), []string{"b/1.zip", "a/2.zip", "a/3.zip", "github"})
+		s.equal("prefix", list(fields{"s3Bucket": "bundles", "s3KeyPrefix": "a/"}), []string{"a/2.zip", "a/3.zip"})
+		s.equal("bucket", list(fields{"s3Bucket": "others"}), []string(nil))
+		s.equal("A75 registered", list(fields{"sortBy": "registerTime", "sortOrder": "descending", "s3Bucket": "bundles"}), []string{"a/3.zip", "a/2.zip", "b/1.zip"})
+		s.equal("A75 last used", list(fields{"sortBy": "lastUsedTime", "s3Bucket": "bundles"}), []string{"b/1.zip", "a/3.zip", "a/2.zip"})
+		s.equal("A75 first used", list(fields{"sortBy": "firstUsedTime", "sortOrder": "descending", "s3Bucket": "bundles"}), []string{"a/3.zip", "a/2.zip", "b/1.zip"})
+		s.refuse([]refusal{
+			{"A73", "ListApplicationRevisions", fields{"applicationName": "shop", "s3KeyPrefix": "a/"}, "BucketNameFilterRequired"},
+			{"V36", "ListApplicationRevisions", fields{"applicationName": "shop", "sortBy": "name"}, "InvalidSortBy"},
+			{"V36", "ListApplicationRevisions", fields{"applicationName": "shop", "sortOrder": "up"}, "InvalidSortOrder"},
+			{"V36", "ListApplicationRevisions", fields{"applicationName": "shop", "deployed": "yes"}, "InvalidDeployedStateFilter"},
+			{"bucket", "ListApplicationRevisions", fields{"applicationName": "shop", "s3Bucket": "X"}, "InvalidBucketNameFilter"},
+			{"prefix", "ListApplicationRevisions", fields{"applicationName": "shop", "s3Bucket": "bundles", "s3KeyPrefix": "\n"}, "InvalidKeyPrefixFilter"},
+		})
 	})
 }
