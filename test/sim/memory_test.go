@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"testing"
 	"time"
 
 	"grapnel/internal/awsapi"
@@ -12,6 +13,7 @@ import (
 	"grapnel/internal/hosts"
 	"grapnel/internal/lifecycle"
 	"grapnel/internal/store"
+	"grapnel/internal/store/storetest"
 )
 
 // backend is what a world keeps its rows in.
@@ -26,17 +28,18 @@ type backend interface {
 	StopDeployment(ctx context.Context, id string, fact deploy.Stop) error
 }
 
-// memory is a backend without a disk. It does what package store asks of the methods that a world uses.
+// memory is a backend without a disk. It does what package store asks of the methods that a world uses; storetest checks it
+// as it checks the real ones (TestMemory).
 type memory struct {
 	mu          sync.Mutex
 	groups      map[string]*memoryGroup // by id
 	configs     map[string]awsapi.DeploymentConfigInfo
 	hosts       []store.Host
 	deployments map[string]*memoryDeployment
-	order       []string                 // ids of deployments, oldest first
-	work        map[string]*memoryWork   // by id
-	unsettled   map[string][]*memoryWork // by host, in the order of issue
-	health      map[[2]string]bool       // by group and target
+	order       []string                         // ids of deployments, oldest first
+	work        map[string]*memoryWork           // by id
+	unsettled   map[string][]*memoryWork         // by host, in the order of issue
+	health      map[[2]string]store.TargetHealth // by group and target
 }
 
 type memoryGroup struct {
@@ -62,8 +65,13 @@ func newMemory() *memory {
 	return &memory{
 		groups: map[string]*memoryGroup{}, configs: map[string]awsapi.DeploymentConfigInfo{},
 		deployments: map[string]*memoryDeployment{}, work: map[string]*memoryWork{}, unsettled: map[string][]*memoryWork{},
-		health: map[[2]string]bool{},
+		health: map[[2]string]store.TargetHealth{},
 	}
+}
+
+func TestMemory(t *testing.T) {
+	t.Parallel()
+	storetest.RunMoving(t, func(*testing.T) storetest.Moving { return newMemory() })
 }
 
 func (m *memory) CreateApplication(context.Context, store.Application) error { return nil }
@@ -118,8 +126,8 @@ func (m *memory) GroupHealth(_ context.Context, group string) ([]store.TargetHea
 	defer m.mu.Unlock()
 	var all []store.TargetHealth
 	for _, h := range m.hosts {
-		if healthy, ok := m.health[[2]string{group, *h.Info.InstanceName}]; ok {
-			all = append(all, store.TargetHealth{Target: *h.Info.InstanceName, Healthy: healthy})
+		if health, ok := m.health[[2]string{group, *h.Info.InstanceName}]; ok {
+			all = append(all, health)
 		}
 	}
 	return all, nil
@@ -133,6 +141,9 @@ func (m *memory) CreateDeployment(_ context.Context, d store.Deployment) error {
 
 func (m *memory) insert(d store.Deployment) error {
 	id, g := *d.Info.DeploymentId, m.groups[d.GroupID]
+	if g == nil {
+		return store.ErrNotFound
+	}
 	if g.live != "" {
 		return &store.BusyError{Deployment: g.live}
 	}
@@ -163,6 +174,9 @@ func (m *memory) StopDeployment(_ context.Context, id string, fact deploy.Stop) 
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	d := m.deployments[id]
+	if d == nil {
+		return store.ErrNotFound
+	}
 	if d.Status.Terminal() {
 		return store.ErrEnded
 	}
@@ -223,6 +237,9 @@ func (m *memory) Commit(_ context.Context, r store.Round) error {
 			return store.ErrConflict
 		}
 	}
+	if r.Rollback != nil && m.deployments[*r.Rollback.Info.DeploymentId] != nil {
+		return store.ErrExists
+	}
 	m.apply(d, r)
 	if r.Rollback != nil {
 		return m.insert(*r.Rollback)
@@ -251,6 +268,7 @@ func (m *memory) apply(d *memoryDeployment, r store.Round) {
 		m.work[w.ID] = row
 		d.work = append(d.work, row)
 		m.unsettled[w.Target] = append(m.unsettled[w.Target], row)
+		slices.SortStableFunc(m.unsettled[w.Target], func(a, b *memoryWork) int { return a.IssuedAt.Compare(b.IssuedAt) })
 	}
 	if d.Status.Terminal() {
 		m.conclude(d, r.State.ID)
@@ -275,8 +293,12 @@ func (m *memory) conclude(d *memoryDeployment, id string) {
 		g.good = id
 	}
 	for _, t := range d.targets {
-		if t.Status != deploy.TargetSkipped {
-			m.health[[2]string{d.GroupID, t.ID}] = t.Status == deploy.TargetSucceeded
+		key := [2]string{d.GroupID, t.ID}
+		switch t.Status {
+		case deploy.TargetSucceeded:
+			m.health[key] = store.TargetHealth{Target: t.ID, Healthy: true, RevisionKey: d.RevisionKey}
+		case deploy.TargetFailed:
+			m.health[key] = store.TargetHealth{Target: t.ID, RevisionKey: m.health[key].RevisionKey}
 		}
 	}
 }
@@ -308,7 +330,7 @@ func (m *memory) HandOver(_ context.Context, host string, at, again time.Time) (
 func (m *memory) HandBack(_ context.Context, work string, at time.Time) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if w := m.work[work]; w.Status == deploy.WorkPending && w.HandedAt.Equal(at) {
+	if w := m.work[work]; w != nil && w.Status == deploy.WorkPending && w.HandedAt.Equal(at) {
 		w.HandedAt = time.Time{}
 	}
 	return nil
@@ -334,7 +356,7 @@ func (m *memory) Acknowledge(_ context.Context, work string, noop bool, at time.
 	case w.Status != deploy.WorkPending || w.settled || !w.Due.After(at):
 		return w.Command, false, nil
 	case noop:
-		w.Status, w.AckedAt, w.EndedAt = deploy.WorkSucceeded, at, at
+		w.Status, w.AckedAt, w.EndedAt, w.ErrorCode = deploy.WorkSucceeded, at, at, "Success"
 	default:
 		w.Status, w.AckedAt, w.Due = deploy.WorkRunning, at, at.Add(w.Timeout)
 	}

@@ -10,7 +10,7 @@ import (
 	"grapnel/internal/store"
 )
 
-func handOver(t *testing.T, s store.Store) {
+func handOver(t *testing.T, s Moving) {
 	ctx := t.Context()
 	_, err := s.HandOver(ctx, "h", begin, begin)
 	fails(t, err, store.ErrNotFound)
@@ -57,7 +57,7 @@ func handOver(t *testing.T, s store.Store) {
 	fails(t, err, store.ErrNotFound) // it is due: the engine's
 }
 
-func handBack(t *testing.T, s store.Store) {
+func handBack(t *testing.T, s Moving) {
 	ctx := t.Context()
 	started(t, s, "d-1", "h")
 	first, err := s.HandOver(ctx, "h", after(2*time.Second), begin)
@@ -72,7 +72,7 @@ func handBack(t *testing.T, s store.Store) {
 	ok(t, s.HandBack(ctx, "unknown", begin))
 }
 
-func reprieve(t *testing.T, s store.Store) {
+func reprieve(t *testing.T, s Moving) {
 	ctx := t.Context()
 	started(t, s, "d-1", "pending", "running", "ended")
 	_, _, err := s.Acknowledge(ctx, workOf("d-1", 0, "running").ID, false, after(time.Minute))
@@ -94,7 +94,7 @@ func reprieve(t *testing.T, s store.Store) {
 	ok(t, err)
 }
 
-func acknowledge(t *testing.T, s store.Store) {
+func acknowledge(t *testing.T, s Moving) {
 	ctx := t.Context()
 	_, _, err := s.Acknowledge(ctx, "unknown", false, begin)
 	fails(t, err, store.ErrNotFound)
@@ -131,7 +131,7 @@ func acknowledge(t *testing.T, s store.Store) {
 	same(t, "Work of the next round", len(loaded(t, s, "d-1").Work), 3)
 }
 
-func complete(t *testing.T, s store.Store) {
+func complete(t *testing.T, s Moving) {
 	ctx := t.Context()
 	fails(t, s.Complete(ctx, "unknown", deploy.WorkFailed, deploy.Diagnostics{}, begin), store.ErrNotFound)
 	started(t, s, "d-1", "a", "b")

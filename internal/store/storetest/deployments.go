@@ -122,7 +122,7 @@ func listDeployments(t *testing.T, s store.Store) {
 	}
 }
 
-func stopDeployment(t *testing.T, s store.Store) {
+func stopDeployment(t *testing.T, s Moving) {
 	ctx := t.Context()
 	fails(t, s.StopDeployment(ctx, "d-1", deploy.Stop{At: begin}), store.ErrNotFound)
 	started(t, s, "d-1", "h")

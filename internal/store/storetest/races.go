@@ -67,7 +67,7 @@ func lostUpdates(t *testing.T, s store.Store) {
 	same(t, "changes", len(h.Info.Tags), sides*changes)
 }
 
-func commitRace(t *testing.T, s store.Store) {
+func commitRace(t *testing.T, s Moving) {
 	started(t, s, "d-1", "h")
 	for range 10 {
 		state := loaded(t, s, "d-1")
@@ -77,7 +77,7 @@ func commitRace(t *testing.T, s store.Store) {
 	}
 }
 
-func createRace(t *testing.T, s store.Store) {
+func createRace(t *testing.T, s Moving) {
 	newApplication(t, s, "app")
 	newGroup(t, s, "app", "g")
 	oneWins(t, together(8, func(i int) error {
@@ -93,7 +93,7 @@ func createRace(t *testing.T, s store.Store) {
 
 // handOverRace lets agents with the same name poll at once. There is as much Work as there are polls: nobody may go away
 // empty-handed because another one was quicker.
-func handOverRace(t *testing.T, s store.Store) {
+func handOverRace(t *testing.T, s Moving) {
 	newApplication(t, s, "app")
 	const polls = 6
 	for i, id := range names("d-", polls) {
@@ -123,7 +123,7 @@ func handOverRace(t *testing.T, s store.Store) {
 
 // completionsDuringCommit reports completions while rounds are committed: every one is seen by a round, and none lets a
 // commit fail that did not touch its Work.
-func completionsDuringCommit(t *testing.T, s store.Store) {
+func completionsDuringCommit(t *testing.T, s Moving) {
 	hosts := names("h", 50)
 	started(t, s, "d-1", hosts...)
 	var reported sync.WaitGroup

@@ -104,7 +104,7 @@ func round(t *testing.T, s store.Store) {
 	same(t, "phase", fmt.Sprint(moved.Phase, moved.PhaseSince), fmt.Sprint(1, after(time.Hour)))
 }
 
-func roundGuards(t *testing.T, s store.Store) {
+func roundGuards(t *testing.T, s Moving) {
 	ctx := t.Context()
 	started(t, s, "d-1", "h")
 	fails(t, s.Commit(ctx, store.Round{State: deploy.State{ID: "d-2", Version: 1}}), store.ErrNotFound)
@@ -133,7 +133,7 @@ func roundGuards(t *testing.T, s store.Store) {
 }
 
 // roundIsAllOrNothing lets the last part of a big round fail.
-func roundIsAllOrNothing(t *testing.T, s store.Store) {
+func roundIsAllOrNothing(t *testing.T, s Moving) {
 	ctx := t.Context()
 	started(t, s, "d-1", "a", "b")
 	before := loaded(t, s, "d-1")

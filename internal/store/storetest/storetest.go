@@ -2,6 +2,7 @@
 package storetest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -16,6 +17,7 @@ import (
 
 // Run runs the suite. open returns an empty store that lives as long as t.
 func Run(t *testing.T, open func(t *testing.T) store.Store) {
+	RunMoving(t, func(t *testing.T) Moving { return open(t) })
 	for _, test := range []struct {
 		name string
 		run  func(*testing.T, store.Store)
@@ -36,33 +38,57 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Deployment", deployment},
 		{"DeploymentBusy", deploymentBusy},
 		{"ListDeployments", listDeployments},
-		{"StopDeployment", stopDeployment},
 		{"Load", load},
 		{"Round", round},
-		{"RoundGuards", roundGuards},
-		{"RoundIsAllOrNothing", roundIsAllOrNothing},
 		{"Success", success},
 		{"Failure", failure},
 		{"Rollback", rollback},
 		{"ThousandTargets", thousandTargets},
-		{"HandOver", handOver},
-		{"HandBack", handBack},
-		{"Reprieve", reprieve},
-		{"Acknowledge", acknowledge},
-		{"Complete", complete},
 		{"OpenBundles", openBundles},
 		{"Users", users},
 		{"AccessKeys", accessKeys},
 		{"Policies", policies},
 		{"Secrets", secrets},
 		{"LostUpdates", lostUpdates},
+		{"RegisterRace", registerRace},
+		{"SecretRace", secretRace},
+		{"FailuresAreIsolated", failuresAreIsolated},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			test.run(t, open(t))
+		})
+	}
+}
+
+// Moving is the part of a store that moves deployments: the guards, the races and the hand-overs.
+type Moving interface {
+	store.Rounds
+	store.Commands
+	CreateApplication(ctx context.Context, a store.Application) error
+	CreateGroup(ctx context.Context, g store.Group) error
+	CreateDeployment(ctx context.Context, d store.Deployment) error
+	StopDeployment(ctx context.Context, id string, fact deploy.Stop) error
+}
+
+// RunMoving runs the part of the suite that a store needs to pass which only moves deployments, such as the simulation's.
+func RunMoving(t *testing.T, open func(t *testing.T) Moving) {
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, Moving)
+	}{
+		{"StopDeployment", stopDeployment},
+		{"RoundGuards", roundGuards},
+		{"RoundIsAllOrNothing", roundIsAllOrNothing},
+		{"HandOver", handOver},
+		{"HandBack", handBack},
+		{"Reprieve", reprieve},
+		{"Acknowledge", acknowledge},
+		{"Complete", complete},
 		{"CommitRace", commitRace},
 		{"CreateRace", createRace},
 		{"HandOverRace", handOverRace},
 		{"CompletionsDuringCommit", completionsDuringCommit},
-		{"RegisterRace", registerRace},
-		{"SecretRace", secretRace},
-		{"FailuresAreIsolated", failuresAreIsolated},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -102,7 +128,7 @@ func same(t *testing.T, what string, got, want any) {
 }
 
 // newApplication stores an application.
-func newApplication(t *testing.T, s store.Store, name string) {
+func newApplication(t *testing.T, s Moving, name string) {
 	t.Helper()
 	ok(t, s.CreateApplication(t.Context(), store.Application{Info: awsapi.ApplicationInfo{
 		ApplicationId: ptr("id of " + name), ApplicationName: ptr(name), CreateTime: awsapi.At(begin),
@@ -110,7 +136,7 @@ func newApplication(t *testing.T, s store.Store, name string) {
 }
 
 // newGroup stores a group, whose id is "id of" its name.
-func newGroup(t *testing.T, s store.Store, application, name string) {
+func newGroup(t *testing.T, s Moving, application, name string) {
 	t.Helper()
 	ok(t, s.CreateGroup(t.Context(), groupOf(application, name)))
 }
@@ -154,7 +180,7 @@ func deploymentOf(id string, targets ...string) store.Deployment {
 }
 
 // started stores application app, group g and a deployment whose first step is issued to all targets.
-func started(t *testing.T, s store.Store, id string, targets ...string) {
+func started(t *testing.T, s Moving, id string, targets ...string) {
 	t.Helper()
 	newApplication(t, s, "app")
 	newGroup(t, s, "app", "g")
@@ -162,7 +188,7 @@ func started(t *testing.T, s store.Store, id string, targets ...string) {
 	ok(t, s.Commit(t.Context(), firstRound(loaded(t, s, id))))
 }
 
-func loaded(t *testing.T, s store.Store, id string) deploy.State {
+func loaded(t *testing.T, s Moving, id string) deploy.State {
 	t.Helper()
 	state, err := s.Load(t.Context(), id)
 	ok(t, err)
