@@ -46,9 +46,6 @@ func (a *API) listDeploymentInstances(ctx context.Context, in *awsapi.ListDeploy
 	if err != nil {
 		return nil, err
 	}
-	if err := checkStarted(d); err != nil {
-		return nil, err
-	}
 	out := new(awsapi.ListDeploymentInstancesOutput)
 	out.InstancesList, out.NextToken, err = a.targetIDs(ctx, d, filter, p)
 	return out, err
@@ -113,24 +110,19 @@ func (a *API) instanceSummaries(ctx context.Context, deployment *string, ids []s
 	if err != nil {
 		return nil, nil, err
 	}
-	targets, err := a.targets(ctx, d, ids)
+	targets, unknown, err := a.targets(ctx, d, ids)
 	if err != nil {
 		return nil, nil, err
 	}
-	found = []awsapi.InstanceSummary{}
-	for _, id := range ids {
-		t, ok := targets[id]
-		if !ok {
-			unknown = append(unknown, id)
-			continue
-		}
-		found = append(found, awsapi.InstanceSummary{
+	found = make([]awsapi.InstanceSummary, len(targets))
+	for i, t := range targets {
+		found[i] = awsapi.InstanceSummary{
 			DeploymentId:    d.Info.DeploymentId,
 			InstanceId:      &t.ID,
 			Status:          awsapi.InstanceStatus(t.Status),
 			LastUpdatedAt:   awsapi.At(t.UpdatedAt),
 			LifecycleEvents: lifecycleEvents(d.Plan, t),
-		})
+		}
 	}
 	return found, unknown, nil
 }

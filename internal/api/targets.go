@@ -10,15 +10,6 @@ import (
 	"grapnel/internal/store"
 )
 
-// started loads a deployment whose targets may be asked for.
-func (a *API) started(ctx context.Context, id *string) (store.Deployment, error) {
-	d, err := a.deployment(ctx, id)
-	if err != nil {
-		return d, err
-	}
-	return d, checkStarted(d)
-}
-
 func checkStarted(d store.Deployment) error {
 	if d.Status == deploy.Created {
 		return deploymentNotStarted(*d.Info.DeploymentId)
@@ -40,7 +31,7 @@ func (a *API) listDeploymentTargets(ctx context.Context, in *awsapi.ListDeployme
 	if err != nil {
 		return nil, err
 	}
-	d, err := a.started(ctx, in.DeploymentId)
+	d, err := a.deployment(ctx, in.DeploymentId)
 	if err != nil {
 		return nil, err
 	}
@@ -87,33 +78,48 @@ func checkStatuses(statuses []string) error {
 // targetIDs returns a page of the targets that the filter selects, in the order of the plan, which names them all: only a
 // filter by status has to look at the targets themselves.
 func (a *API) targetIDs(ctx context.Context, d store.Deployment, f targetFilter, p page) ([]string, *string, error) {
+	if err := checkStarted(d); err != nil {
+		return nil, nil, err
+	}
 	if f.labels {
 		return nil, nil, failure(awsapi.InvalidDeploymentInstanceTypeException,
 			"Deployment %s is in-place, where no instance is Blue or Green; leave that filter out.", *d.Info.DeploymentId)
 	}
 	ids := following(p, d.Plan.TargetIDs(), itself)
 	if len(f.statuses) > 0 {
-		targets, err := a.targets(ctx, d, ids)
+		targets, _, err := a.targets(ctx, d, ids)
 		if err != nil {
 			return nil, nil, err
 		}
-		ids = slices.DeleteFunc(ids, func(id string) bool { return !slices.Contains(f.statuses, string(targets[id].Status)) })
+		ids = nil
+		for _, t := range targets {
+			if slices.Contains(f.statuses, string(t.Status)) {
+				ids = append(ids, t.ID)
+			}
+		}
 	}
 	ids, next := cut(p, ids, itself)
 	return ids, next, nil
 }
 
-// targets loads targets of a deployment by id; unknown ones are left out.
-func (a *API) targets(ctx context.Context, d store.Deployment, ids []string) (map[string]store.Target, error) {
-	targets, err := a.store.Targets(ctx, *d.Info.DeploymentId, ids...)
+// targets loads targets of a deployment in the order asked for, and tells which of the ids it lacks.
+func (a *API) targets(ctx context.Context, d store.Deployment, ids []string) (found []store.Target, unknown []string, err error) {
+	stored, err := a.store.Targets(ctx, *d.Info.DeploymentId, ids...)
 	if err != nil {
-		return nil, fmt.Errorf("load targets of deployment %s: %w", *d.Info.DeploymentId, err)
+		return nil, nil, fmt.Errorf("load targets of deployment %s: %w", *d.Info.DeploymentId, err)
 	}
 	byID := map[string]store.Target{}
-	for _, t := range targets {
+	for _, t := range stored {
 		byID[t.ID] = t
 	}
-	return byID, nil
+	for _, id := range ids {
+		if t, ok := byID[id]; ok {
+			found = append(found, t)
+		} else {
+			unknown = append(unknown, id)
+		}
+	}
+	return found, unknown, nil
 }
 
 func (a *API) getDeploymentTarget(ctx context.Context, in *awsapi.GetDeploymentTargetInput) (*awsapi.GetDeploymentTargetOutput, error) {
@@ -150,22 +156,24 @@ func (a *API) batchGetDeploymentTargets(ctx context.Context, in *awsapi.BatchGet
 
 // deploymentTargets returns targets as clients see them, in the order asked for.
 func (a *API) deploymentTargets(ctx context.Context, deployment *string, ids []string) ([]awsapi.DeploymentTarget, error) {
-	d, err := a.started(ctx, deployment)
+	d, err := a.deployment(ctx, deployment)
 	if err != nil {
 		return nil, err
 	}
-	targets, err := a.targets(ctx, d, ids)
+	if err := checkStarted(d); err != nil {
+		return nil, err
+	}
+	targets, unknown, err := a.targets(ctx, d, ids)
 	if err != nil {
 		return nil, err
 	}
-	shown := make([]awsapi.DeploymentTarget, len(ids))
-	for i, id := range ids {
-		target, ok := targets[id]
-		if !ok {
-			return nil, failure(awsapi.DeploymentTargetDoesNotExistException,
-				"Check the id with list-deployment-targets --deployment-id %s. No deployment target found for id: %s", *deployment, id)
-		}
-		shown[i] = a.shownTarget(d, target)
+	if len(unknown) > 0 {
+		return nil, failure(awsapi.DeploymentTargetDoesNotExistException,
+			"Check the id with list-deployment-targets --deployment-id %s. No deployment target found for id: %s", *deployment, unknown[0])
+	}
+	shown := make([]awsapi.DeploymentTarget, len(targets))
+	for i, t := range targets {
+		shown[i] = a.shownTarget(d, t)
 	}
 	return shown, nil
 }
