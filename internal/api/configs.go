@@ -11,11 +11,9 @@ import (
 
 	"grapnel/internal/awsapi"
 	"grapnel/internal/awsjson"
+	"grapnel/internal/planner"
 	"grapnel/internal/store"
 )
-
-// reservedPrefix begins the names of predefined deployment configs.
-const reservedPrefix = "CodeDeployDefault."
 
 // config loads a deployment config, predefined or custom, or tells the caller that there is none.
 func (a *API) config(ctx context.Context, name string) (awsapi.DeploymentConfigInfo, error) {
@@ -44,8 +42,8 @@ func (a *API) createDeploymentConfig(ctx context.Context, in *awsapi.CreateDeplo
 	if err != nil {
 		return nil, err
 	}
-	if strings.HasPrefix(name, reservedPrefix) {
-		return nil, failure(awsapi.InvalidDeploymentConfigNameException, "Names that begin with %s are reserved; take another name.", reservedPrefix)
+	if strings.HasPrefix(name, planner.PredefinedPrefix) {
+		return nil, failure(awsapi.InvalidDeploymentConfigNameException, "Names that begin with %s are reserved; take another name.", planner.PredefinedPrefix)
 	}
 	if err := checkConfig(in); err != nil {
 		return nil, err

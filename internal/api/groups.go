@@ -7,6 +7,7 @@ import (
 
 	"grapnel/internal/awsapi"
 	"grapnel/internal/awsjson"
+	"grapnel/internal/planner"
 	"grapnel/internal/store"
 )
 
@@ -85,11 +86,11 @@ func newGroup(app awsapi.ApplicationInfo, name string) awsapi.DeploymentGroupInf
 func defaultConfig(platform awsapi.ComputePlatform) string {
 	switch platform {
 	case awsapi.ComputePlatformLambda:
-		return reservedPrefix + "LambdaAllAtOnce"
+		return planner.PredefinedPrefix + "LambdaAllAtOnce"
 	case awsapi.ComputePlatformECS:
-		return reservedPrefix + "ECSAllAtOnce"
+		return planner.PredefinedPrefix + "ECSAllAtOnce"
 	}
-	return reservedPrefix + "OneAtATime"
+	return planner.PredefinedPrefix + "OneAtATime"
 }
 
 func (a *API) roomForGroup(ctx context.Context, application string) error {
