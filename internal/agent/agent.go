@@ -30,8 +30,10 @@ type Agent struct {
 	executor *executor
 	tracker  *tracker
 	ledger   ledger
+	turns    turns
 	slots    chan struct{} // one element per running command
-	reported chan struct{} // holds an element when a report was delivered and nobody has polled since
+	reported chan struct{} // holds an element when a report was delivered and no poll has succeeded since
+	ending   chan struct{} // closed when no more commands are taken
 	running  sync.WaitGroup
 	log      *slog.Logger
 }
@@ -77,6 +79,7 @@ func New(opts Options) (*Agent, error) {
 		tracker:  &tracker{dir: names.trackingDir()},
 		slots:    make(chan struct{}, maxRunning),
 		reported: make(chan struct{}, 1),
+		ending:   make(chan struct{}),
 		log:      opts.Log,
 	}, nil
 }
@@ -93,6 +96,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		slog.String("endpoint", a.service.client.Endpoint))
 	a.recoverInterrupted(work)
 	a.poll(ctx, work)
+	close(a.ending)
 	a.log.Info("the agent takes no more commands and ends when those under way have")
 	return a.drain(kill)
 }

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"grapnel/internal/awsapi"
+	"grapnel/internal/script"
 )
 
 // How long a call is repeated while the service cannot be reached. A command that is not acknowledged within five minutes
@@ -16,11 +18,23 @@ import (
 const (
 	beginLimit    = 10 * time.Minute
 	completeLimit = staleAfter
+	// lastTries is how long a report is still repeated when the agent ends: it is on record, and the next start sends it.
+	lastTries = 3 * time.Second
 )
+
+// The service gives a command up 3600 s after its acknowledgement (service.md 4.5). The agent ends it before that, so that
+// what is reported says why, and scripts a little earlier still: ending one takes up to twice [script.DefaultGrace].
+const (
+	eventLimit   = 3600*time.Second - 20*time.Second
+	scriptMargin = 3 * script.DefaultGrace
+)
+
+// errEventLimit ends a command that the service is about to give up.
+var errEventLimit = errors.New("the time of a lifecycle event, an hour from its acknowledgement, has passed")
 
 // process takes one command through its whole life (agent.md 4.4):
 //
-//	specification -> (no-op?) -> record -> acknowledgement -> run -> completion, until delivered -> record removed
+//	specification -> (no-op?) -> record -> acknowledgement -> run -> report on record -> completion, until delivered -> record removed
 //	      |                                    |
 //	      +-- refused: completion, Failed      +-- Succeeded or Failed: nothing more
 //
@@ -36,6 +50,11 @@ func (a *Agent) process(ctx context.Context, cmd command) {
 	}
 	if end != nil {
 		a.ledger.ended(cmd.id, *end)
+		if run.recorded != "" {
+			if err := a.tracker.report(run.recorded, cmd.id, *end); err != nil {
+				log.Error("should the agent end now, this command will be reported as failed", slog.Any("error", err))
+			}
+		}
 		if !a.deliver(ctx, cmd.id, *end, log) {
 			return
 		}
@@ -52,10 +71,11 @@ func (a *Agent) process(ctx context.Context, cmd command) {
 
 // commandRun is one command under way.
 type commandRun struct {
-	agent    *Agent
-	cmd      command
-	log      *slog.Logger
-	recorded string // deployment under which the command is on record
+	agent        *Agent
+	cmd          command
+	log          *slog.Logger
+	recorded     string    // deployment under which the command is on record
+	acknowledged time.Time // or a little before
 }
 
 // guarded turns a panic into a failure: the service must hear of it, and other commands go on.
@@ -84,6 +104,7 @@ func (r *commandRun) run(ctx context.Context) *report {
 		}
 		r.recorded = spec.DeploymentID
 	}
+	r.acknowledged = time.Now()
 	status, err := r.acknowledge(ctx, noop)
 	switch {
 	case err != nil:
@@ -101,13 +122,23 @@ func (r *commandRun) run(ctx context.Context) *report {
 }
 
 func (r *commandRun) execute(ctx context.Context, spec *specification) *report {
+	ctx, cancel := context.WithDeadlineCause(ctx, r.acknowledged.Add(eventLimit), errEventLimit)
+	defer cancel()
+	ctx, done, err := r.agent.turns.take(ctx, spec.GroupID)
+	if err != nil {
+		return r.failed(err)
+	}
+	defer done()
 	r.log.Info("running")
 	start := time.Now()
-	err := r.agent.executor.run(ctx, r.cmd.name, spec, func(pgid int) {
+	err = r.agent.executor.run(ctx, r.cmd.name, spec, func(pgid int) {
 		if err := r.agent.tracker.script(spec.DeploymentID, pgid); err != nil {
 			r.log.Warn("should the agent crash now, this script could not be ended", slog.Any("error", err))
 		}
 	})
+	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
+		err = fmt.Errorf("%w: %w", cause, err) // a library's "context deadline exceeded" says little
+	}
 	if err != nil {
 		return r.failed(err)
 	}
@@ -153,6 +184,15 @@ func retrying(log *slog.Logger, what string) func(error) {
 
 // deliver reports a command's end until the service has answered. It returns false when the report did not get there.
 func (a *Agent) deliver(ctx context.Context, commandID string, end report, log *slog.Logger) bool {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-a.ending:
+			time.AfterFunc(lastTries, cancel)
+		case <-ctx.Done():
+		}
+	}()
 	err := persist(ctx, completeLimit, retrying(log, "reporting the end"), func() error {
 		return a.service.complete(ctx, commandID, end)
 	})
@@ -167,7 +207,7 @@ func (a *Agent) deliver(ctx context.Context, commandID string, end report, log *
 		log.Warn("the service does not want to know how the command ended", slog.Any("error", err))
 		return true
 	default:
-		log.Error("the end of the command could not be reported; the next start reports it as failed", slog.Any("error", err))
+		log.Error("the end of the command could not be reported; the next start reports it", slog.Any("error", err))
 		return false
 	}
 }

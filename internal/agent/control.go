@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -63,7 +64,8 @@ func run(ctx context.Context, cfg Config, warnings []string, log *slog.Logger, o
 	return a.Run(ctx)
 }
 
-// Status returns the process number of the running agent, or ErrNotRunning. A stale process file is removed.
+// Status returns the process number of the running agent, or ErrNotRunning. A process file that a crash left behind stays:
+// removing it could hit that of an agent that starts at this moment, and only the lock says whether it counts.
 func Status(cfg Config) (int, error) {
 	f := pidFile(cfg)
 	locked, err := isLocked(f.lockPath())
@@ -71,9 +73,6 @@ func Status(cfg Config) (int, error) {
 		return 0, err
 	}
 	if !locked {
-		if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return 0, err
-		}
 		return 0, ErrNotRunning
 	}
 	return f.read()
@@ -93,6 +92,7 @@ func Stop(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return fmt.Errorf("the agent is not stopped: %w", err)
 	}
+	pending = slices.DeleteFunc(pending, func(t tracked) bool { return t.end != nil }) // waits for its report to be delivered
 	if len(pending) > 0 {
 		return fmt.Errorf("the agent is not stopped, because a lifecycle event of deployment %s is in progress: try again when it has ended", pending[0].deployment)
 	}
@@ -128,6 +128,13 @@ func pidFile(cfg Config) pid { return pid{path: filepath.Join(cfg.PIDDir, cfg.Pr
 
 func (p pid) lockPath() string { return p.path + ".lock" }
 
+// lockTries and lockPause keep a start from failing because a status looks at the lock at the same moment, which takes
+// microseconds.
+const (
+	lockTries = 5
+	lockPause = 20 * time.Millisecond
+)
+
 // lockPID claims to be the only agent with this process file.
 func lockPID(cfg Config) (pid, error) {
 	p := pidFile(cfg)
@@ -138,7 +145,12 @@ func lockPID(cfg Config) (pid, error) {
 	if err != nil {
 		return pid{}, fmt.Errorf("cannot make the process file: %w", err)
 	}
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	err = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	for try := 1; errors.Is(err, unix.EWOULDBLOCK) && try < lockTries; try++ {
+		time.Sleep(lockPause)
+		err = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	}
+	if err != nil {
 		lock.Close()
 		if !errors.Is(err, unix.EWOULDBLOCK) {
 			return pid{}, fmt.Errorf("cannot lock %s: %w", p.lockPath(), err)
@@ -158,7 +170,7 @@ func lockPID(cfg Config) (pid, error) {
 }
 
 func (p pid) release() {
-	os.Remove(p.path) // a stale one is removed by the next status
+	os.Remove(p.path) // a stale one does no harm
 	p.lock.Close()
 }
 
@@ -174,7 +186,7 @@ func (p pid) read() (int, error) {
 	return n, nil
 }
 
-// isLocked reports whether a process holds the lock.
+// isLocked reports whether an agent holds the lock. Others that ask at the same time do not count.
 func isLocked(path string) (bool, error) {
 	lock, err := os.OpenFile(path, os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -183,7 +195,7 @@ func isLocked(path string) (bool, error) {
 		return false, fmt.Errorf("cannot tell whether the agent runs: %w", err)
 	}
 	defer lock.Close()
-	err = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	err = unix.Flock(int(lock.Fd()), unix.LOCK_SH|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return true, nil
 	} else if err != nil {

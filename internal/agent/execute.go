@@ -37,7 +37,7 @@ func (e *executor) run(ctx context.Context, name string, spec *specification, st
 	case download:
 		return e.downloadBundle(ctx, spec)
 	case install:
-		return e.install(spec)
+		return e.install(ctx, spec)
 	default:
 		return e.hook(ctx, name, spec, started)
 	}

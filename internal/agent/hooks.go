@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"grapnel/internal/appspec"
 	"grapnel/internal/awsapi"
@@ -60,6 +61,14 @@ func (r scriptRun) script(ctx context.Context, s appspec.Script) error {
 	if failure := r.prepare(s); failure != nil {
 		return r.blame(failure)
 	}
+	timeout := s.Timeout
+	if deadline, ok := ctx.Deadline(); ok {
+		timeout = min(timeout, time.Until(deadline)-scriptMargin)
+	}
+	if timeout <= 0 {
+		return r.blame(&scriptFailure{code: awsapi.CodeScriptTimedOut, script: s.Location,
+			message: fmt.Sprintf("script %s was not started: %v", s.Location, errEventLimit)})
+	}
 	r.agentLog.Info("running a script", slog.String("script", s.Location), slog.String("of", r.from.dir.archive()))
 	result := script.Run(ctx, script.Command{
 		Path:    scriptPath(r.from.dir.archive(), s.Location),
@@ -67,16 +76,16 @@ func (r scriptRun) script(ctx context.Context, s appspec.Script) error {
 		Dir:     r.dir,
 		RunAs:   s.RunAs,
 		Sudo:    s.Sudo,
-		Timeout: s.Timeout,
+		Timeout: timeout,
 		Line:    r.log.output,
 		Started: r.started,
 	})
-	if err := context.Cause(ctx); err != nil {
-		return fmt.Errorf("script %s was ended with the agent: %w", s.Location, err)
+	if result.Err != nil && ctx.Err() != nil {
+		return fmt.Errorf("script %s was ended: %w", s.Location, result.Err)
 	}
 	r.agentLog.Info("script ended", slog.String("script", s.Location), slog.Duration("after", result.Duration),
 		slog.Int("exit_code", result.ExitCode))
-	if failure := judge(s, result); failure != nil {
+	if failure := judge(s, timeout, result); failure != nil {
 		return r.blame(failure)
 	}
 	return nil
@@ -117,14 +126,14 @@ func (r scriptRun) blame(f *scriptFailure) error {
 	return f
 }
 
-// judge turns the end of a script into a failure, nil when it succeeded (agent.md 4.7, 9.5).
-func judge(s appspec.Script, result script.Result) *scriptFailure {
+// judge turns the end of a script that had the given time into a failure, nil when it succeeded (agent.md 4.7, 9.5).
+func judge(s appspec.Script, timeout time.Duration, result script.Result) *scriptFailure {
 	f := &scriptFailure{code: awsapi.CodeScriptFailed, script: s.Location}
 	who := "script " + s.Location
 	if s.RunAs != "" {
 		who += " run as user " + s.RunAs
 	}
-	seconds := int(s.Timeout.Seconds())
+	seconds := int(timeout.Round(time.Second).Seconds())
 	switch result.Outcome {
 	case script.Succeeded:
 		return nil
@@ -132,8 +141,12 @@ func judge(s appspec.Script, result script.Result) *scriptFailure {
 		f.message = fmt.Sprintf("%s could not be started: %v", who, result.Err)
 	case script.TimedOut:
 		f.code = awsapi.CodeScriptTimedOut
-		f.message = fmt.Sprintf("%s did not end within %d seconds and was ended. Raise its timeout (AppSpec line %d), or let it start "+
-			"long-running programs in the background with both outputs redirected", who, seconds, s.Line)
+		advice := fmt.Sprintf("Raise its timeout (AppSpec line %d)", s.Line)
+		if timeout < s.Timeout {
+			advice = "Its lifecycle event had no more time, whatever the timeouts of its scripts: make it quicker"
+		}
+		f.message = fmt.Sprintf("%s did not end within %d seconds and was ended. %s, or let it start long-running programs in the "+
+			"background with both outputs redirected", who, seconds, advice)
 	case script.OutputsOpen:
 		f.code = awsapi.CodeOutputsLeftOpen
 		f.message = fmt.Sprintf("%s ended, but its %s was still open after %d seconds%s. Redirect both outputs of what it starts in the "+

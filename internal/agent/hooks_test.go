@@ -30,7 +30,6 @@ func (h *host) afterInstall(deployment string, revision files) completion {
 
 func TestHowHooksEnd(t *testing.T) {
 	t.Parallel()
-	h := startHost(t)
 	const none = "\x00" // no such file in the bundle
 	tests := []struct {
 		name    string
@@ -42,7 +41,7 @@ func TestHowHooksEnd(t *testing.T) {
 	}{
 		{"success", "#!/bin/sh\nexit 0\n", []string{"location: hook.sh"}, 0, []string{"Succeeded: "}, ""},
 		{"missing", none, []string{"location: scripts/gone.sh"}, 1,
-			[]string{"scripts/gone.sh (AppSpec line 5) does not exist", h.path("root/group-1/d-MISSING/deployment-archive/scripts/gone.sh")}, "Script - scripts/gone.sh\n"},
+			[]string{"scripts/gone.sh (AppSpec line 5) does not exist", "root/group-1/d-MISSING/deployment-archive/scripts/gone.sh"}, "Script - scripts/gone.sh\n"},
 		{"timed out", "#!/bin/sh\necho before\nsleep 12\n", []string{"location: hook.sh", "timeout: 1"}, 3,
 			[]string{"did not end within 1 seconds", "AppSpec line 5"}, "[stdout]before\n"},
 		{"exit code", "#!/bin/sh\necho broken >&2\nexit 7\n", []string{"location: hook.sh"}, 4, []string{"hook.sh failed with exit code 7"}, "[stderr]broken\n"},
@@ -59,6 +58,7 @@ func TestHowHooksEnd(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
+			h := startHost(t)
 			revision := oneHook(test.script, test.entry...)
 			if test.script == none {
 				delete(revision, "hook.sh")

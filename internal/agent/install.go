@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -12,7 +13,7 @@ import (
 
 // install copies the revision's files to where its AppSpec wants them (agent.md 8). A plan that does not stand leaves the
 // host as it is; one that fails in the middle leaves a cleanup file from which the next Install puts things right.
-func (e *executor) install(spec *specification) error {
+func (e *executor) install(ctx context.Context, spec *specification) error {
 	dir := e.layout.deployment(spec.GroupID, spec.DeploymentID)
 	app, err := loadAppSpec(dir, spec.AppSpecFilename)
 	if err != nil {
@@ -43,19 +44,23 @@ func (e *executor) install(spec *specification) error {
 	if err := writeInstructions(e.layout.instructions(spec.GroupID), plan.steps); err != nil {
 		return err
 	}
-	if err := execute(cleanup, plan.steps); err != nil {
+	if err := execute(ctx, cleanup, plan.steps); err != nil {
 		return err
 	}
 	return atomicfile.WriteFile(e.layout.lastSuccessful(spec.GroupID), []byte(dir), 0o644)
 }
 
-func execute(cleanup string, steps []instruction) error {
+func execute(ctx context.Context, cleanup string, steps []instruction) error {
 	c, err := createCleanup(cleanup)
 	if err != nil {
 		return err
 	}
 	for _, step := range steps {
-		if err := step.run(c); err != nil {
+		err := context.Cause(ctx)
+		if err == nil {
+			err = step.run(c)
+		}
+		if err != nil {
 			c.close()
 			return err
 		}

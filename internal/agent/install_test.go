@@ -303,7 +303,7 @@ func TestCopyKeepsModeTimesAndLinks(t *testing.T) {
 		}
 	}
 	plan := mustPlan(t, archive, "version: 0.0\nos: linux\nfiles:\n  - source: /\n    destination: "+app+"\n", overwrite)
-	if err := execute(filepath.Join(dir, "cleanup"), plan.steps); err != nil {
+	if err := execute(t.Context(), filepath.Join(dir, "cleanup"), plan.steps); err != nil {
 		t.Fatal(err)
 	}
 	info, err := os.Stat(app + "/tool")

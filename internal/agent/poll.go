@@ -74,6 +74,10 @@ func (p *pacer) failed() time.Duration {
 // dispatch starts what a successful poll has brought. It reports whether to poll again without a pause.
 func (a *Agent) dispatch(work context.Context, hc *awsapi.HostCommand, p *pacer) (again bool) {
 	p.failures = 0
+	select {
+	case <-a.reported: // it has nothing to say any more
+	default:
+	}
 	repeated := p.repeated
 	p.repeated = false
 	if hc == nil {

@@ -165,14 +165,7 @@ func TestStopDoesNotWaitForEver(t *testing.T) {
 func TestPanicIsReported(t *testing.T) {
 	t.Parallel()
 	h := newHost(t, newFake(t))
-	id, err := LoadIdentity(h.cfg.OnPremisesConfigFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, err := New(Options{Config: h.cfg, Identity: id, Log: newLogger(h.log, "codedeploy-agent", true)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := h.newAgent()
 	a.executor.bundles = bundleStore{} // without a client a download panics
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -350,5 +343,57 @@ func TestReportEndsThePause(t *testing.T) {
 	h.end(next)
 	if took := time.Since(start); took > 8*time.Second {
 		t.Errorf("the next command was taken after %v, want it right after the report", took)
+	}
+}
+
+// A report of long ago does not shorten the pause after a failure of now.
+func TestPollThatSucceedsForgetsReports(t *testing.T) {
+	t.Parallel()
+	a := newHost(t, newFake(t)).newAgent()
+	a.reported <- struct{}{}
+	a.dispatch(t.Context(), nil, &pacer{})
+	if len(a.reported) != 0 {
+		t.Error("the report before the successful poll would end the next pause")
+	}
+}
+
+// The service is away when a hook has ended and the agent is stopped: it ends soon, and the next start says how the hook
+// ended.
+func TestStopWhileTheServiceIsAway(t *testing.T) {
+	t.Parallel()
+	h := startHost(t)
+	log := h.path("trace")
+	doc := h.put("d-AWAY", oneHook(trace(log, "ran"), "location: hook.sh").zip(t))
+	h.run("DownloadBundle", doc)
+	h.intercepting(func(w http.ResponseWriter, _ *http.Request, operation string) bool {
+		if operation == "PutHostCommandComplete" {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		return operation == "PutHostCommandComplete"
+	})
+	id := h.send("AfterInstall", doc)
+	if !waitUntil(20*time.Second, func() bool { return readReport(h.path("root/ongoing-deployment/.d-AWAY.report"), id) != nil }) {
+		t.Fatal("the report is not on record")
+	}
+	start := time.Now()
+	if err := h.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(start); took > 20*time.Second {
+		t.Errorf("stopping took %v, want a few seconds", took)
+	}
+	h.intercepting(nil)
+	h.start()
+	if _, end := h.end(id); end.Status != awsapi.CommandStatusSucceeded {
+		t.Errorf("after the restart the end is %+v, want success", end)
+	}
+	if err := h.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if got := readFile(t, log); got != "AfterInstall ran\n" {
+		t.Errorf("trace = %q, want the hook to have run once", got)
+	}
+	if left := tree(t, h.path("root/ongoing-deployment")); len(left) != 1 {
+		t.Errorf("records left: %v", left)
 	}
 }

@@ -4,32 +4,39 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"grapnel/internal/script"
 )
 
-// recoverInterrupted reports every command that was under way when the agent last ended as failed (agent.md 6.4). Polling
-// does not wait for it: a service that cannot be reached now would hold up other deployments, and it hands out no further
-// command of these before it has heard of them.
+// recoverInterrupted reports every command that was on record when the agent last ended: one that had ended then as it
+// ended, any other as failed (agent.md 6.4). Scripts that were left running are ended before the agent polls, because the
+// next command could be of the same deployment group, and before the report, because the service may answer that with a
+// rollback. Polling does not wait for the reports: a service that cannot be reached now would hold up other deployments,
+// and it hands out no further command of these before it has heard of them.
 func (a *Agent) recoverInterrupted(ctx context.Context) {
-	interruptedCommands, err := a.tracker.pending()
+	left, err := a.tracker.pending()
 	if err != nil {
 		a.log.Error("commands that a crash interrupted cannot be found; the service will time them out", slog.Any("error", err))
 	}
-	for _, t := range interruptedCommands {
+	var ending sync.WaitGroup
+	for _, t := range left {
+		log := a.log.With(slog.String("deployment", t.deployment), slog.String("id", t.commandID))
 		a.ledger.take(t.commandID)
-		a.running.Go(func() { a.reportInterrupted(ctx, t) })
+		ending.Go(func() {
+			if t.end == nil {
+				log.Warn("a command was interrupted by the end of the agent")
+				t.end = new(interrupted(endOrphan(t.hook, log)))
+			}
+			a.ledger.ended(t.commandID, *t.end)
+			a.running.Go(func() { a.reportRecovered(ctx, t, log) })
+		})
 	}
+	ending.Wait()
 }
 
-// reportInterrupted ends the script of an interrupted command before the report: once the service knows of the failure it
-// may start a rollback, and then the two would work on the same files.
-func (a *Agent) reportInterrupted(ctx context.Context, t tracked) {
-	log := a.log.With(slog.String("deployment", t.deployment), slog.String("id", t.commandID))
-	log.Warn("a command was interrupted by the end of the agent")
-	end := interrupted(endOrphan(t.hook, log))
-	a.ledger.ended(t.commandID, end)
-	if !a.deliver(ctx, t.commandID, end, log) {
+func (a *Agent) reportRecovered(ctx context.Context, t tracked, log *slog.Logger) {
+	if !a.deliver(ctx, t.commandID, *t.end, log) {
 		return
 	}
 	if err := a.tracker.end(t.deployment, t.commandID); err != nil {

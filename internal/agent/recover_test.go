@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -234,5 +235,28 @@ func TestTornHookRecord(t *testing.T) {
 	writeFile(t, tr.hookPath("d-1"), string(whole[:10]))
 	if pending, err := tr.pending(); err != nil || len(pending) != 1 || pending[0].hook != nil {
 		t.Errorf("pending = %+v, %v; want the command without its script", pending, err)
+	}
+}
+
+// status neither takes another status for an agent nor removes the process file of an agent that is starting.
+func TestStatusHasNoSideEffects(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, newFake(t))
+	p := pidFile(h.cfg)
+	writeFile(t, p.path, "4711\n")
+	writeFile(t, p.lockPath(), "")
+	other, err := os.Open(p.lockPath())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if err := syscall.Flock(int(other.Fd()), syscall.LOCK_SH); err != nil { // another status
+		t.Fatal(err)
+	}
+	if _, err := Status(h.cfg); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("beside another status: %v, want ErrNotRunning", err)
+	}
+	if !exists(p.path) {
+		t.Error("the process file was removed")
 	}
 }

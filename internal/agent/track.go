@@ -12,12 +12,13 @@ import (
 	"time"
 
 	"grapnel/internal/atomicfile"
+	"grapnel/internal/awsapi"
 	"grapnel/internal/script"
 )
 
 // tracker records on disk which commands are under way (agent.md 6.4): a file per deployment that holds the command's
 // identifier, and beside it, while a script runs, a hidden file that names the script's process group. Stock agents read
-// the first and pass over the second.
+// the first and pass over the others: a third file holds the report of a command that has ended until it is delivered.
 type tracker struct {
 	dir string
 	mu  sync.Mutex // a command's end must not remove the record of the next command of the same deployment
@@ -28,6 +29,7 @@ type tracked struct {
 	deployment string
 	commandID  string
 	hook       *script.Group // nil when no script ran
+	end        *report       // nil when the command had not ended
 }
 
 // staleAfter is the age at which a record counts no more: the service has long given the command up.
@@ -37,6 +39,10 @@ func (t *tracker) path(deployment string) string { return filepath.Join(t.dir, d
 
 func (t *tracker) hookPath(deployment string) string {
 	return filepath.Join(t.dir, "."+deployment+".hook")
+}
+
+func (t *tracker) reportPath(deployment string) string {
+	return filepath.Join(t.dir, "."+deployment+".report")
 }
 
 // begin must have returned before anything of the command runs.
@@ -70,6 +76,50 @@ func (t *tracker) script(deployment string, pgid int) error {
 	return os.WriteFile(t.hookPath(deployment), data, 0o644)
 }
 
+// storedReport is a report on disk.
+type storedReport struct {
+	CommandID   string                       `json:"commandId"` // the record may be another command's by now
+	Status      awsapi.CommandStatus         `json:"status"`
+	Diagnostics awsapi.CompletionDiagnostics `json:"diagnostics"`
+}
+
+// report records how a command ended, so that the next start can tell the service if this one does not get to it.
+func (t *tracker) report(deployment, commandID string, end report) error {
+	data, err := json.Marshal(storedReport{commandID, end.status, end.diagnostics})
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := atomicfile.WriteFile(t.reportPath(deployment), data, 0o644); err != nil {
+		return fmt.Errorf("cannot record how the command ended: %w", err)
+	}
+	return nil
+}
+
+// readReport returns how a command ended, nil when it had not.
+func readReport(path, commandID string) *report {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil
+	}
+	var stored storedReport
+	if json.Unmarshal(data, &stored) != nil || stored.CommandID != commandID {
+		return nil
+	}
+	return &report{stored.Status, stored.Diagnostics}
+}
+
+// removeHidden removes what lies beside a deployment's record.
+func (t *tracker) removeHidden(deployment string) error {
+	for _, path := range []string{t.hookPath(deployment), t.reportPath(deployment)} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("cannot remove what was recorded of a command: %w", err)
+		}
+	}
+	return nil
+}
+
 // end removes the record of a command, unless it is another command's by now.
 func (t *tracker) end(deployment, commandID string) error {
 	t.mu.Lock()
@@ -80,8 +130,8 @@ func (t *tracker) end(deployment, commandID string) error {
 	} else if err != nil {
 		return fmt.Errorf("cannot read the record of a command: %w", err)
 	}
-	if err := os.Remove(t.hookPath(deployment)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("cannot remove the record of a script: %w", err)
+	if err := t.removeHidden(deployment); err != nil {
+		return err
 	}
 	if err := os.Remove(t.path(deployment)); err != nil {
 		return fmt.Errorf("cannot remove the record of a command: %w", err)
@@ -109,7 +159,9 @@ func (t *tracker) pending() ([]tracked, error) {
 			return nil, err
 		}
 		if time.Since(info.ModTime()) > staleAfter {
-			os.Remove(t.hookPath(entry.Name())) // usually not there
+			if err := t.removeHidden(entry.Name()); err != nil {
+				return nil, err
+			}
 			if err := os.Remove(t.path(entry.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return nil, fmt.Errorf("cannot remove the stale record of a command: %w", err)
 			}
@@ -121,8 +173,10 @@ func (t *tracker) pending() ([]tracked, error) {
 		} else if err != nil {
 			return nil, fmt.Errorf("cannot read which commands are under way: %w", err)
 		}
+		commandID := strings.TrimSpace(string(id))
 		found = append(found, tracked{
-			deployment: entry.Name(), commandID: strings.TrimSpace(string(id)), hook: readGroup(t.hookPath(entry.Name())),
+			deployment: entry.Name(), commandID: commandID,
+			hook: readGroup(t.hookPath(entry.Name())), end: readReport(t.reportPath(entry.Name()), commandID),
 		})
 	}
 	return found, nil
