@@ -426,7 +426,7 @@ func TestDocuments(t *testing.T) {
 		{`{"Version":"2012-10-17"}`, "no Statement"},
 		{`{"Statement":[]}`, "no Statement"},
 		{`{"Statement":null}`, "Effect"},
-		{`{"Statement":[{` + rest + `},{"Effect":"allow","Action":"s3:*","Resource":"*"}]}`, "statement 2: Effect"},
+		{`{"Statement":[{` + rest + `},{"Effect":"allow","Action":"s3:*","Resource":"*"}]}`, "statement 2: its Effect"},
 		{`{"Statement":{` + rest + `,"Actions":"x"}}`, "Actions"},
 		{`{"Statement":{` + rest + `,"Principal":"*"}}`, "Principal"},
 		{`{"Statement":{` + rest + `,"NotAction":"s3:*"}}`, "either Action or NotAction"},

@@ -114,11 +114,7 @@ func (s *Store) ListParts(_ context.Context, u blob.Upload) ([]blob.Part, blob.A
 // CompleteUpload implements blob.Multipart. It copies the parts into one record; until the end this takes their size
 // twice on the disk. If it is cut short the upload is still there, and may be completed again.
 func (s *Store) CompleteUpload(ctx context.Context, u blob.Upload, listed []blob.Part, want string) (blob.Object, error) {
-	done, err := s.begin(ctx, u.ID)
-	if err != nil {
-		return blob.Object{}, err
-	}
-	defer done()
+	defer s.begin(u.ID)()
 	stored, attrs, err := s.ListParts(ctx, u)
 	if errors.Is(err, blob.ErrNoUpload) && u.ID != "" {
 		if object, e := s.Stat(ctx, u.Bucket, u.Key); e == nil && object.Upload == u.ID {
@@ -140,18 +136,14 @@ func (s *Store) CompleteUpload(ctx context.Context, u blob.Upload, listed []blob
 }
 
 // begin waits until nobody else completes the upload. done lets the next one in.
-func (s *Store) begin(ctx context.Context, id string) (done func(), err error) {
+func (s *Store) begin(id string) (done func()) {
 	mine := make(chan struct{})
 	for {
 		other, busy := s.completing.LoadOrStore(id, mine)
 		if !busy {
-			return func() { s.completing.Delete(id); close(mine) }, nil
+			return func() { s.completing.Delete(id); close(mine) }
 		}
-		select {
-		case <-other.(chan struct{}):
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+		<-other.(chan struct{})
 	}
 }
 
