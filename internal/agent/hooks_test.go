@@ -80,7 +80,6 @@ func TestHowHooksEnd(t *testing.T) {
 // users.md: a learner lost most tries to these.
 func TestMessagesForScriptsThatAreNotThere(t *testing.T) {
 	t.Parallel()
-	h := startHost(t)
 	const script = "#!/bin/sh\n"
 	tests := []struct{ name, location, file, want string }{
 		{"ABSOLUTE", "/var/app/current/start.sh", "start.sh", `does not exist. The bundle has "start.sh": write "location: start.sh". A location is looked up below the archive, the unpacked bundle, also when it begins with "/".`},
@@ -92,6 +91,7 @@ func TestMessagesForScriptsThatAreNotThere(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
+			h := startHost(t)
 			revision := oneHook("", "location: "+test.location)
 			delete(revision, "hook.sh")
 			revision[test.file] = script
