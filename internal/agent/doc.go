@@ -6,7 +6,8 @@
 //	poll.go         hold a poll, hand the command over, poll again
 //	command.go      specification, acknowledgement, run, completion; a command is run once however often it arrives
 //	spec.go         the signed specification, verified and read
-//	track.go        the record on disk that a command is under way
+//	track.go        the record on disk that a command is under way, and how it ended until the service knows
+//	turns.go        one command at a time for each deployment group
 //	execute.go      which of the three kinds of command it is
 //	download.go     DownloadBundle: retention, space, S3, unpack     (s3.go, retention.go, space.go)
 //	install.go      Install: plan, clean up, execute                 (plan.go, permissions.go, instructions.go, cleanup.go)
@@ -15,11 +16,10 @@
 //	recover.go      commands that a crash interrupted
 //
 // Around it: config.go and identity.go (who am I, and whom do I ask), service.go and transport.go (the protocol's client),
-// layout.go (names on disk), process.go (a script that outlived its agent), log.go and rolling.go (logs), control.go (start,
-// stop, status). The agent is for Linux.
+// layout.go (names on disk), log.go and rolling.go (logs), control.go (start, stop, status). The agent is for Linux.
 //
 // What comes with the next issue has one visible place each: revisions from GitHub and local files in fetch
-// (download.go), EC2 instance metadata in LoadIdentity (identity.go), ACLs and SELinux contexts in planPermissions
-// (permissions.go), hardening flags in notYetServed (config.go), and codedeploy-local, which will call the executor of
-// execute.go directly, without poll.go, command.go and track.go.
+// (download.go), EC2 instance metadata in LoadIdentity (identity.go), ACLs and SELinux contexts in
+// installPlan.permissions (permissions.go), hardening flags in notYetServed (config.go), and codedeploy-local, which will
+// call the executor of execute.go directly, without poll.go, command.go, turns.go and track.go.
 package agent

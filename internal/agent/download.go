@@ -59,6 +59,10 @@ func (e *executor) fetch(ctx context.Context, r revision, path string) error {
 	}
 }
 
+// maxEntries is far above what anybody deploys. It bounds what a bundle can do to file systems that make inodes as needed,
+// where mount.check has nothing to compare with.
+const maxEntries = 1_000_000
+
 func (e *executor) unpack(ctx context.Context, t bundle.Type, dir deploymentDir) error {
 	size, err := bundle.Measure(ctx, dir.bundle(), t)
 	if err != nil {
@@ -72,7 +76,8 @@ func (e *executor) unpack(ctx context.Context, t bundle.Type, dir deploymentDir)
 		return err
 	}
 	owners := os.Geteuid() == 0 // as tar does
-	if _, err := bundle.Extract(ctx, dir.bundle(), t, dir.archive(), bundle.Options{MaxSize: e.maxUnpacked, Owners: owners}); err != nil {
+	options := bundle.Options{MaxSize: e.maxUnpacked, MaxEntries: maxEntries, Owners: owners}
+	if _, err := bundle.Extract(ctx, dir.bundle(), t, dir.archive(), options); err != nil {
 		return fmt.Errorf("the bundle cannot be unpacked: %w", err)
 	}
 	if _, err := bundle.StripWrapper(dir.archive()); err != nil {

@@ -69,7 +69,7 @@ func execute(ctx context.Context, cleanup string, steps []instruction) error {
 }
 
 // checkSpace compares what the copies take with what is free on each mount once the old entries are gone.
-func (p *planner) checkSpace(old []string) error {
+func (p *installPlan) checkSpace(old []string) error {
 	d := demands{}
 	for _, step := range p.steps {
 		var err error

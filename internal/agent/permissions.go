@@ -12,7 +12,7 @@ import (
 
 // permissions adds the instructions of the AppSpec's permissions, in its order (agent.md 7.3, 8.1). Only what this
 // Install makes is touched.
-func (p *planner) permissions(entries []appspec.Permission) error {
+func (p *installPlan) permissions(entries []appspec.Permission) error {
 	owned := map[string]int{} // line of the entry that set an object's permissions
 	for _, entry := range entries {
 		if len(entry.ACLs) > 0 || entry.Context != nil {
@@ -42,7 +42,7 @@ func (p *planner) permissions(entries []appspec.Permission) error {
 }
 
 // permit adds the instructions for one object. chown comes last, as in stock agents.
-func (p *planner) permit(object string, entry appspec.Permission, ids ownerIDs) {
+func (p *installPlan) permit(object string, entry appspec.Permission, ids ownerIDs) {
 	if entry.Mode != "" {
 		p.steps = append(p.steps, chmodInstruction{Type: "chmod", Mode: entry.Mode, File: object})
 	}
@@ -59,7 +59,7 @@ func (p *planner) permit(object string, entry appspec.Permission, ids ownerIDs) 
 }
 
 // objects returns what an entry applies to: files before folders, each in alphabetical order.
-func (p *planner) objects(entry appspec.Permission) ([]string, error) {
+func (p *installPlan) objects(entry appspec.Permission) ([]string, error) {
 	object, err := filepath.Abs(entry.Object)
 	if err != nil {
 		return nil, err

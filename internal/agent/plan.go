@@ -19,8 +19,8 @@ const (
 	retain    = "RETAIN"
 )
 
-// planner turns an AppSpec into instructions (agent.md 8.1). It reads the host and changes nothing.
-type planner struct {
+// installPlan turns an AppSpec into instructions (agent.md 8.1). It reads the host and changes nothing.
+type installPlan struct {
 	archive  string
 	behavior string
 	// gone holds paths that will have been removed, if they are there now, when the instructions run.
@@ -35,8 +35,8 @@ type planner struct {
 
 // planInstall returns the instructions that install an archive. removed lists the cleanup entries that will have been
 // replayed before they run.
-func planInstall(archive string, spec *appspec.AppSpec, behavior string, removed []string) (*planner, error) {
-	p := &planner{
+func planInstall(archive string, spec *appspec.AppSpec, behavior string, removed []string) (*installPlan, error) {
+	p := &installPlan{
 		archive:  archive,
 		behavior: orElse(spec.FileExistsBehavior, behavior),
 		gone:     removedBy(removed),
@@ -54,7 +54,7 @@ func planInstall(archive string, spec *appspec.AppSpec, behavior string, removed
 	return p, nil
 }
 
-func (p *planner) file(f appspec.File) error {
+func (p *installPlan) file(f appspec.File) error {
 	source := filepath.Join(p.archive, f.Source) // "/" is the archive itself
 	destination, err := filepath.Abs(f.Destination)
 	if err != nil {
@@ -77,7 +77,7 @@ func (p *planner) file(f appspec.File) error {
 }
 
 // ancestors makes the missing folders above path, the topmost first.
-func (p *planner) ancestors(path string) error {
+func (p *installPlan) ancestors(path string) error {
 	parent := filepath.Dir(path)
 	if parent == path || p.isDir(parent) {
 		return nil
@@ -90,7 +90,7 @@ func (p *planner) ancestors(path string) error {
 
 // tree copies a folder. Links to folders become folders, as in stock agents; above holds the folders that lead here, so
 // that a link back to one of them ends in an error and not in an endless tree.
-func (p *planner) tree(source, destination string, above []fs.FileInfo) error {
+func (p *installPlan) tree(source, destination string, above []fs.FileInfo) error {
 	if err := p.mkdir(destination); err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (p *planner) tree(source, destination string, above []fs.FileInfo) error {
 }
 
 // mkdir makes one folder unless it is there or planned already.
-func (p *planner) mkdir(path string) error {
+func (p *installPlan) mkdir(path string) error {
 	if p.isDir(path) {
 		return nil
 	}
@@ -136,7 +136,7 @@ func (p *planner) mkdir(path string) error {
 }
 
 // isDir reports whether path will be a folder when the next instruction runs.
-func (p *planner) isDir(path string) bool {
+func (p *installPlan) isDir(path string) bool {
 	if p.made[path] {
 		return true
 	}
@@ -144,7 +144,7 @@ func (p *planner) isDir(path string) bool {
 	return err == nil && info.IsDir() && !p.gone[path]
 }
 
-func (p *planner) copy(source, destination string) error {
+func (p *installPlan) copy(source, destination string) error {
 	if c, ok := p.copies[destination]; ok {
 		return fmt.Errorf("both %s and %s would be copied to %s: correct the files section of the AppSpec",
 			p.inBundle(c.Source), p.inBundle(source), destination)
@@ -170,7 +170,7 @@ func (p *planner) copy(source, destination string) error {
 }
 
 // collision decides about a file that is on the host already; it reports whether that file is to be kept.
-func (p *planner) collision(destination string) (keep bool, err error) {
+func (p *installPlan) collision(destination string) (keep bool, err error) {
 	info, err := os.Stat(destination)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || p.gone[destination] {
 		return false, nil
@@ -195,6 +195,6 @@ func (p *planner) collision(destination string) (keep bool, err error) {
 	}
 }
 
-func (p *planner) inBundle(path string) string {
+func (p *installPlan) inBundle(path string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(path, p.archive), "/")
 }

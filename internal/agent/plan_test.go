@@ -20,7 +20,7 @@ func itoa(n int) string { return strconv.Itoa(n) }
 
 func cmpSort(less func(a, b string) bool) gocmp.Option { return cmpopts.SortSlices(less) }
 
-func mustPlan(t *testing.T, archive, spec, behavior string) *planner {
+func mustPlan(t *testing.T, archive, spec, behavior string) *installPlan {
 	t.Helper()
 	parsed, err := appspec.Parse("appspec.yml", []byte(spec))
 	if err != nil {

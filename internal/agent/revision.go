@@ -25,11 +25,7 @@ func loadAppSpec(dir deploymentDir, name string) (*loadedAppSpec, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the AppSpec file: %w", err)
-	}
-	spec, err := appspec.Parse(path, data)
+	spec, err := appspec.ParseFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("the AppSpec file of the revision is not valid: %w", err)
 	}

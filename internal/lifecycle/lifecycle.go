@@ -80,9 +80,3 @@ func Lookup(e Event) (Info, bool) {
 	}
 	return Info{}, false
 }
-
-// HasScripts reports whether an AppSpec may define scripts for the event.
-func HasScripts(e Event) bool {
-	i, ok := Lookup(e)
-	return !ok || i.Scripts != NoScripts
-}
