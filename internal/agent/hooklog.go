@@ -43,7 +43,7 @@ type hookLog struct {
 	scriptsBuf []byte
 	allBuf     []byte
 	tail       script.Tail
-	lastError  string // newest line of stderr
+	lastError  []byte // newest line of stderr
 	stamps     stamps
 	broken     bool // a write failed, and it was said
 
@@ -100,7 +100,7 @@ func (l *hookLog) line(prefix string, text []byte) {
 		l.allBuf = append(append(append(l.allBuf, l.stamps.millis...), '['), l.deployment...)
 		l.allBuf = append(append(append(append(l.allBuf, ']'), prefix...), text...), '\n')
 	}
-	l.tail.Add(prefix + string(text))
+	l.tail.Add(prefix, text)
 	if len(l.scriptsBuf) >= hookLogBuffer {
 		l.flush()
 	}
@@ -114,7 +114,7 @@ func (l *hookLog) output(stream string, text []byte) {
 	}
 	l.line(stderrPrefix, text)
 	if len(bytes.TrimSpace(text)) > 0 {
-		l.lastError = stderrPrefix + strings.ToValidUTF8(string(text), "\uFFFD") // not concurrent with itself
+		l.lastError = append(l.lastError[:0], text...) // not concurrent with itself
 	}
 }
 
@@ -148,8 +148,8 @@ func (l *hookLog) check(_ int, err error) {
 func (l *hookLog) lastLines() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if lines := l.tail.String(); l.lastError != "" && !strings.Contains(lines, l.lastError) {
-		l.tail.Add(l.lastError)
+	if len(l.lastError) > 0 && !strings.Contains(l.tail.String(), stderrPrefix+script.Text(l.lastError)) {
+		l.tail.Add(stderrPrefix, l.lastError)
 	}
 	return l.tail.String()
 }

@@ -7,9 +7,9 @@ const (
 	bel = 0x07
 )
 
-// StripANSI removes terminal escape sequences, such as colours and window titles, from a line. It returns line itself when
+// stripANSI removes terminal escape sequences, such as colours and window titles, from a line. It returns line itself when
 // there are none.
-func StripANSI(line []byte) []byte {
+func stripANSI(line []byte) []byte {
 	next := bytes.IndexByte(line, esc)
 	if next < 0 {
 		return line
