@@ -73,8 +73,12 @@ func (a *API) deregisterOnPremisesInstance(ctx context.Context, in *awsapi.Dereg
 	if err != nil {
 		return nil, err
 	}
-	if err := a.store.DeregisterHost(ctx, name, time.Now()); err != nil && !errors.Is(err, store.ErrNotFound) {
+	deployments, err := a.store.DeregisterHost(ctx, name, time.Now())
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, fmt.Errorf("deregister on-premises instance %s: %w", name, err)
+	}
+	for _, id := range deployments {
+		a.wake(id)
 	}
 	return nil, nil
 }

@@ -18,6 +18,7 @@ import (
 type Store interface {
 	store.Commands
 	Deployment(ctx context.Context, id string) (store.Deployment, error)
+	HostByARN(ctx context.Context, arn string) (store.Host, error)
 	HostsSeen(ctx context.Context, seen []store.Presence) error
 }
 

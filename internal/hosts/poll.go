@@ -42,6 +42,9 @@ func (s *Service) PollHostCommand(ctx context.Context, caller Caller, in *awsapi
 		}
 		select {
 		case <-rung:
+			if err := s.stillRegistered(ctx, caller); err != nil {
+				return nil, err
+			}
 		case <-end.C:
 			return &awsapi.PollHostCommandOutput{}, nil
 		case <-s.draining:
@@ -50,6 +53,15 @@ func (s *Service) PollHostCommand(ctx context.Context, caller Caller, in *awsapi
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// stillRegistered refuses a poll that outlived its host's registration: the name may be another's by now.
+func (s *Service) stillRegistered(ctx context.Context, caller Caller) error {
+	host, err := s.store.HostByARN(ctx, caller.ARN)
+	if errors.Is(err, store.ErrNotFound) || err == nil && awsapi.Value(host.Info.InstanceName) != caller.Name {
+		return refused("host %s was deregistered", caller.Name)
+	}
+	return err
 }
 
 // handOver takes the host's next Work, and gives it back if the reply does not get out. A caller that has gone away is

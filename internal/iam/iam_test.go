@@ -404,7 +404,7 @@ func TestHostIdentity(t *testing.T) {
 	if got.ARN != arn || got.Account != account || !strings.HasPrefix(got.UserID, "AIDA") {
 		t.Errorf("got %+v", got)
 	}
-	if err := s.store.DeregisterHost(t.Context(), name, time.Now()); err != nil {
+	if _, err := s.store.DeregisterHost(t.Context(), name, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if got := kind(); got != auth.User {

@@ -68,12 +68,22 @@ func (s *Store) Hosts(ctx context.Context) ([]store.Host, error) {
 	return readList(ctx, s, scanHost, selectHost+`ORDER BY name`)
 }
 
+// deregistered is what a Work says that ends with the registration of its host.
+const deregistered = "the host was deregistered while it ran this"
+
 // DeregisterHost implements store.Hosts.
-func (s *Store) DeregisterHost(ctx context.Context, name string, at time.Time) error {
-	err := s.update(ctx, func(t *tx) error {
-		return t.must(`UPDATE hosts SET deregistered_at = $2 WHERE name = $1 AND deregistered_at = 0`, name, micros(at))
+func (s *Store) DeregisterHost(ctx context.Context, name string, at time.Time) (deployments []string, err error) {
+	err = s.update(ctx, func(t *tx) error {
+		err := t.must(`UPDATE hosts SET deregistered_at = $2 WHERE name = $1 AND deregistered_at = 0`, name, micros(at))
+		if err != nil {
+			return err
+		}
+		deployments, err = list(t, column[string], `UPDATE work SET status = 'Failed', ended_at = $2, error_code = 'UnknownError', message = $3
+			WHERE target = $1 AND NOT settled AND runner = 0 AND status IN ('Pending', 'Running') RETURNING deployment_id`,
+			name, micros(at), deregistered)
+		return err
 	})
-	return about(err, "host %s", name)
+	return deployments, about(err, "host %s", name)
 }
 
 // TagHosts implements store.Hosts.

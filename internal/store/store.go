@@ -107,8 +107,10 @@ type Hosts interface {
 	Host(ctx context.Context, name string) (Host, error)
 	// HostByARN finds the registered host whose iamUserArn or iamSessionArn is arn, compared whole; ErrNotFound.
 	HostByARN(ctx context.Context, arn string) (Host, error)
-	Hosts(ctx context.Context) ([]Host, error)                             // registered and deregistered, by name
-	DeregisterHost(ctx context.Context, name string, at time.Time) error   // ErrNotFound when it is not registered
+	Hosts(ctx context.Context) ([]Host, error) // registered and deregistered, by name
+	// DeregisterHost ends the registration, and with it fails the host's open Work: nobody else can report it. It returns the
+	// deployments that this concerns; ErrNotFound when the host is not registered.
+	DeregisterHost(ctx context.Context, name string, at time.Time) (deployments []string, err error)
 	TagHosts(ctx context.Context, names []string, change TagChange) error  // ErrNotFound names the host; all or nothing
 	HostsSeen(ctx context.Context, seen []Presence) error                  // unknown names are ignored
 	GroupHealth(ctx context.Context, group string) ([]TargetHealth, error) // by target id, for the group with this id

@@ -115,7 +115,16 @@ func (m *memory) RegisterHost(_ context.Context, h store.Host) error {
 	return nil
 }
 
-func (m *memory) Hosts(context.Context) ([]store.Host, error)       { return m.hosts, nil }
+func (m *memory) Hosts(context.Context) ([]store.Host, error) { return m.hosts, nil }
+func (m *memory) HostByARN(_ context.Context, arn string) (store.Host, error) {
+	for _, h := range m.hosts {
+		if awsapi.Value(h.Info.IamUserArn) == arn {
+			return h, nil
+		}
+	}
+	return store.Host{}, store.ErrNotFound
+}
+
 func (m *memory) HostsSeen(context.Context, []store.Presence) error { return nil }
 func (m *memory) OpenBundles(context.Context, string) ([]awsapi.S3Location, error) {
 	return nil, nil

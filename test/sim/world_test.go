@@ -174,7 +174,7 @@ func (w *world) furnish(r *rand.Rand) ([]string, error) {
 	})}
 	groups := []string{"blue", "red"}[:1+r.IntN(2)]
 	for i := range 1 + r.IntN(8) {
-		h := &host{world: w, caller: hosts.Caller{Name: fmt.Sprintf("host-%d", i)}, habits: drawHabits(r)}
+		h := &host{world: w, caller: hosts.Caller{Name: fmt.Sprintf("host-%d", i), ARN: fmt.Sprintf("arn:aws:iam::000000000000:user/host-%d", i)}, habits: drawHabits(r)}
 		if w.steady {
 			h.habits = habits{pollers: 1}
 		}

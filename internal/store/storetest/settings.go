@@ -272,10 +272,10 @@ func hosts(t *testing.T, s store.Store) {
 	other.Info.IamUserArn = ptr("arn:aws:iam::000000000000:user/other")
 	fails(t, s.RegisterHost(ctx, other), store.ErrExists)
 
-	fails(t, s.DeregisterHost(ctx, "web2", begin), store.ErrNotFound)
+	deregister(t, s, "web2", store.ErrNotFound)
 	ok(t, s.HostsSeen(ctx, []store.Presence{{Host: "web1", At: begin, Agent: "1.8.1"}}))
-	ok(t, s.DeregisterHost(ctx, "web1", after(time.Hour)))
-	fails(t, s.DeregisterHost(ctx, "web1", after(time.Hour)), store.ErrNotFound)
+	deregister(t, s, "web1", nil)
+	deregister(t, s, "web1", store.ErrNotFound)
 	got, err = s.Host(ctx, "web1")
 	ok(t, err)
 	same(t, "times of a deregistered host", []time.Time{got.Info.RegisterTime.Time, got.Info.DeregisterTime.Time},
@@ -313,7 +313,7 @@ func hostARN(t *testing.T, s store.Store) {
 	_, err = s.HostByARN(ctx, "arn:aws:iam::000000000000:user/web")
 	fails(t, err, store.ErrNotFound)
 
-	ok(t, s.DeregisterHost(ctx, "web1", after(time.Hour)))
+	deregister(t, s, "web1", nil)
 	_, err = s.HostByARN(ctx, *thief.Info.IamUserArn)
 	fails(t, err, store.ErrNotFound)
 	ok(t, s.RegisterHost(ctx, thief))
@@ -345,7 +345,7 @@ func hostTags(t *testing.T, s store.Store) {
 
 	ok(t, s.TagHosts(ctx, []string{"a"}, store.TagChange{Remove: []awsapi.Tag{tag("k", "2"), tag("bare", ""), tag("k", "none")}, Limit: 3}))
 	same(t, "tags of a after removal", tags("a"), []awsapi.Tag{tag("k", "1")})
-	ok(t, s.DeregisterHost(ctx, "a", after(time.Hour)))
+	deregister(t, s, "a", nil)
 	same(t, "tags of a deregistered host", tags("a"), []awsapi.Tag{tag("k", "1")})
 	fails(t, s.TagHosts(ctx, []string{"a"}, store.TagChange{Limit: 3}), store.ErrNotFound)
 }
@@ -365,4 +365,32 @@ func hostsSeen(t *testing.T, s store.Store) {
 	for i, want := range []store.Host{{LastSeen: after(time.Hour), Agent: "1"}, {LastSeen: after(time.Minute), Agent: "2"}, {}} {
 		same(t, "presence", store.Host{LastSeen: all[i].LastSeen, Agent: all[i].Agent}, want)
 	}
+}
+
+// deregister deregisters a host that has no Work, or fails so.
+func deregister(t *testing.T, s store.Store, name string, want error) {
+	t.Helper()
+	deployments, err := s.DeregisterHost(t.Context(), name, after(time.Hour))
+	if want != nil {
+		fails(t, err, want)
+		return
+	}
+	ok(t, err)
+	same(t, "deployments of a host without Work", len(deployments), 0)
+}
+
+func deregisterAtWork(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	ok(t, s.RegisterHost(ctx, hostOf("running")))
+	started(t, s, "d-1", "running", "other")
+	_, _, err := s.Acknowledge(ctx, workOf("d-1", 0, "running").ID, false, after(time.Minute))
+	ok(t, err)
+	deployments, err := s.DeregisterHost(ctx, "running", after(time.Hour))
+	ok(t, err)
+	same(t, "deployments", deployments, []string{"d-1"})
+	status := map[string]deploy.WorkStatus{}
+	for _, w := range loaded(t, s, "d-1").Work {
+		status[w.Target] = w.Status
+	}
+	same(t, "Work", status, map[string]deploy.WorkStatus{"running": deploy.WorkFailed, "other": deploy.WorkPending})
 }

@@ -35,6 +35,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"HostARN", hostARN},
 		{"HostTags", hostTags},
 		{"HostsSeen", hostsSeen},
+		{"DeregisterAtWork", deregisterAtWork},
 		{"Deployment", deployment},
 		{"DeploymentBusy", deploymentBusy},
 		{"ListDeployments", listDeployments},
