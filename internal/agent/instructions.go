@@ -8,15 +8,14 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
-	"os/user"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"grapnel/internal/account"
 )
 
 // instruction is one step of an Install (agent.md 8.2). Its JSON form is what stock agents write, for people to read.
@@ -196,47 +195,21 @@ func (i chownInstruction) run(*cleanupFile) error {
 }
 
 // lookUpOwner finds the numbers of an owner and a group, "" for none.
-func lookUpOwner(owner, group string) (ids ownerIDs, err error) {
-	ids = ownerIDs{-1, -1}
+func lookUpOwner(owner, group string) (ownerIDs, error) {
+	ids := ownerIDs{-1, -1}
 	if owner != "" {
-		ids.uid, err = accountID("passwd", owner, func() (string, error) {
-			u, err := user.Lookup(owner)
-			if err != nil {
-				return "", err
-			}
-			return u.Uid, nil
-		})
+		uid, err := account.UserID(owner)
 		if err != nil {
-			return ids, fmt.Errorf("there is no user %q on this host", owner)
+			return ids, err
 		}
+		ids.uid = int(uid)
 	}
 	if group != "" {
-		ids.gid, err = accountID("group", group, func() (string, error) {
-			g, err := user.LookupGroup(group)
-			if err != nil {
-				return "", err
-			}
-			return g.Gid, nil
-		})
+		gid, err := account.GroupID(group)
 		if err != nil {
-			return ids, fmt.Errorf("there is no group %q on this host", group)
+			return ids, err
 		}
+		ids.gid = int(gid)
 	}
 	return ids, nil
-}
-
-// accountID asks the local files and then getent: a static binary does not see the users of LDAP or SSSD by itself.
-func accountID(database, name string, local func() (string, error)) (int, error) {
-	if id, err := local(); err == nil {
-		return strconv.Atoi(id)
-	}
-	line, err := exec.Command("getent", database, "--", name).Output()
-	if err != nil {
-		return 0, err
-	}
-	fields := strings.Split(string(line), ":") // name:password:number:...
-	if len(fields) < 3 || fields[0] != name {
-		return 0, fmt.Errorf("getent %s: unexpected answer %q", database, line)
-	}
-	return strconv.Atoi(fields[2])
 }

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"grapnel/internal/account"
 )
 
 // recorder collects what a script wrote. Its lock is only for tests that look before the script has ended.
@@ -374,12 +376,16 @@ func TestRunAs(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := Command{Path: path, RunAs: "nobody", Env: []string{"HOME=/root", "USER=root"}, Timeout: time.Minute}
+	nobody, err := account.Find("nobody")
+	if err != nil {
+		t.Fatal(err)
+	}
 	r, got := runRecorded(t, t.Context(), c)
 	if r.Outcome != Succeeded {
 		t.Fatalf("result = %+v, %q", r, got.lines)
 	}
 	want := []string{"stdout: " + u.Uid, "stdout: " + u.Gid, "stdout: " + strings.Join(groups, " "),
-		"stdout: nobody nobody " + u.HomeDir + " " + localShell("nobody")}
+		"stdout: nobody nobody " + u.HomeDir + " " + nobody.Shell}
 	if diff := cmp.Diff(want, got.lines); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

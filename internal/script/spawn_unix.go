@@ -61,12 +61,12 @@ func plan(c Command) (argv []string, attr *syscall.SysProcAttr, env []string, er
 		return argv, attr, env, err
 	}
 	if c.RunAs != "" {
-		a, err := lookUpAccount(c.RunAs)
+		u, err := runAs(c.RunAs)
 		if err != nil {
 			return nil, nil, nil, err
 		}
-		attr.Credential = a.credential()
-		env = a.environ(env)
+		attr.Credential = credential(u)
+		env = environ(u, env)
 	}
 	return []string{c.Path}, attr, env, nil
 }
