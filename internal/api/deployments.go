@@ -194,7 +194,38 @@ func (a *API) getDeployment(ctx context.Context, in *awsapi.GetDeploymentInput) 
 	if err != nil {
 		return nil, err
 	}
-	return &awsapi.GetDeploymentOutput{DeploymentInfo: shownDeployment(d)}, nil
+	info := shownDeployment(d)
+	if info.DeploymentStatusMessages, err = a.waitingFor(ctx, d); err != nil {
+		return nil, err
+	}
+	return &awsapi.GetDeploymentOutput{DeploymentInfo: info}, nil
+}
+
+// An agent that has not polled for longer than offline is not there: its polls are held for half of that.
+const (
+	offline     = 90 * time.Second
+	maxMessages = 10
+)
+
+// waitingFor says of a live deployment which hosts it waits for although their agents are not there, long before the
+// event fails because of it (users.md 5).
+func (a *API) waitingFor(ctx context.Context, d store.Deployment) ([]string, error) {
+	if d.Status.Terminal() {
+		return nil, nil
+	}
+	silent, err := a.store.Silent(ctx, awsapi.Value(d.Info.DeploymentId), time.Now().Add(-offline), maxMessages)
+	if err != nil {
+		return nil, fmt.Errorf("find the hosts that do not answer: %w", err)
+	}
+	var messages []string
+	for _, t := range silent {
+		seen := "has never polled this server"
+		if !t.LastSeen.IsZero() {
+			seen = "last polled at " + t.LastSeen.UTC().Format(time.RFC3339)
+		}
+		messages = append(messages, fmt.Sprintf("Waiting for host %s: its agent %s. Is it running there (codedeploy-agent status), and can it reach this server?", t.ID, seen))
+	}
+	return messages, nil
 }
 
 // shownDeployment is a deployment as clients see it: without AppSpec content (service.md 2.6).

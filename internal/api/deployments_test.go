@@ -9,6 +9,7 @@ import (
 
 	"grapnel/internal/awsapi"
 	"grapnel/internal/deploy"
+	"grapnel/internal/store"
 )
 
 func TestCreateDeployment(t *testing.T) {
@@ -201,6 +202,24 @@ func TestListDeployments(t *testing.T) {
 			{"V32", "BatchGetDeployments", fields{"deploymentIds": []string{live, "x"}}, "InvalidDeploymentId"},
 		})
 	})
+}
+
+// A host whose agent is not there is named while the deployment waits for it, not only when it has failed (users.md 5).
+func TestDeploymentNamesWhomItWaitsFor(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.shop("web1", "web2")
+	if err := s.store.HostsSeen(t.Context(), []store.Presence{{Host: "web2", At: time.Now()}}); err != nil {
+		t.Fatal(err)
+	}
+	id := s.deployment("v1.zip", fields{"deploymentConfigName": "CodeDeployDefault.AllAtOnce"})
+	s.decide(id)
+	messages := s.info(id).DeploymentStatusMessages
+	if len(messages) != 1 || !strings.Contains(messages[0], "host web1: its agent has never polled") {
+		t.Errorf("the messages of a deployment that waits for web1: %q", messages)
+	}
+	s.succeed(id, "web1", "web2")
+	s.equal("messages of an ended deployment", len(s.info(id).DeploymentStatusMessages), 0)
 }
 
 func TestStopDeployment(t *testing.T) {

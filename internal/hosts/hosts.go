@@ -119,6 +119,9 @@ func (s *Service) visible(ctx context.Context, operation string, caller Caller, 
 	if errors.As(err, &told) {
 		return told
 	}
+	if errors.Is(err, store.ErrNotFound) {
+		return refused("the command is gone: its deployment was deleted meanwhile")
+	}
 	if ctx.Err() == nil {
 		s.log.Error("a host was not served", "operation", operation, "host", caller.Name, "request", awsjson.RequestID(ctx), "error", err)
 	}

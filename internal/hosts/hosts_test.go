@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -259,6 +260,30 @@ func TestNewWorkEndsAPollAtOnce(t *testing.T) {
 		command, err := s.poll(t.Context(), web1)
 		if command == nil || err != nil || time.Since(start) != 20*time.Second {
 			t.Errorf("S188: got %v, %v after %s, want a command after 20s", command, err, time.Since(start))
+		}
+	})
+}
+
+// A name may belong to another host by the time that a held poll is woken.
+func TestAPollDoesNotOutliveItsRegistration(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t)
+		refused := make(chan error, 1)
+		go func() {
+			command, err := s.poll(t.Context(), web1)
+			if command != nil {
+				err = fmt.Errorf("got %s", *command.HostCommandIdentifier)
+			}
+			refused <- err
+		}()
+		synctest.Wait()
+		if _, err := s.store.DeregisterHost(t.Context(), web1.Name, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		s.issue()
+		if err := <-refused; err == nil || !strings.Contains(err.Error(), "was deregistered") {
+			t.Errorf("the held poll ended with %v", err)
 		}
 	})
 }

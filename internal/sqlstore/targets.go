@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"grapnel/internal/deploy"
 	"grapnel/internal/store"
@@ -65,4 +66,16 @@ func ofDeployment(table, deployment string, targets []string) (string, []any) {
 		c.add(table+`.target IN (`+repeatMarks(len(targets))+`)`, anys(targets)...)
 	}
 	return c.where()
+}
+
+// Silent implements store.Deployments.
+func (s *Store) Silent(ctx context.Context, deployment string, since time.Time, limit int) ([]deploy.Target, error) {
+	scan := func(row scanner) (t deploy.Target, err error) {
+		err = row.Scan(&t.ID, instant{&t.LastSeen})
+		return t, err
+	}
+	return readList(ctx, s, scan, `SELECT w.target, coalesce(h.last_seen_at, 0)
+		FROM work w LEFT JOIN hosts h ON h.name = w.target
+		WHERE w.deployment_id = $1 AND NOT w.settled AND w.status = 'Pending' AND w.runner = 0 AND coalesce(h.last_seen_at, 0) < $2
+		ORDER BY w.target LIMIT $3`, deployment, micros(since), limit)
 }

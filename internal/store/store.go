@@ -193,6 +193,9 @@ type Deployments interface {
 	// Targets returns the targets of a deployment in the order of its plan, with every Work ever issued for them.
 	// ids restricts them; an unknown id is left out.
 	Targets(ctx context.Context, deployment string, ids ...string) ([]Target, error)
+	// Silent returns the targets of a deployment that have Pending host Work and whose agents have not polled since since:
+	// at most limit, in the order of their names, with their LastSeen.
+	Silent(ctx context.Context, deployment string, since time.Time, limit int) ([]deploy.Target, error)
 	// StopDeployment stores the fact, once; ErrEnded when the deployment is terminal; ErrNotFound.
 	StopDeployment(ctx context.Context, id string, fact deploy.Stop) error
 }

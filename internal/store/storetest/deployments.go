@@ -171,3 +171,20 @@ func openBundles(t *testing.T, s store.Store) {
 	same(t, "open, one completed", open("h"), []string{"bundles/v2"})
 	same(t, "open on a host without", open("other"), []string(nil))
 }
+
+func silent(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	for _, name := range []string{"here", "long-ago"} {
+		ok(t, s.RegisterHost(ctx, hostOf(name)))
+	}
+	ok(t, s.HostsSeen(ctx, []store.Presence{{Host: "here", At: after(time.Minute)}, {Host: "long-ago", At: begin}}))
+	started(t, s, "d-1", "here", "long-ago", "never", "busy")
+	_, _, err := s.Acknowledge(ctx, workOf("d-1", 0, "busy").ID, false, after(time.Minute))
+	ok(t, err)
+	got, err := s.Silent(ctx, "d-1", after(time.Second), 10)
+	ok(t, err)
+	same(t, "silent targets", got, []deploy.Target{{ID: "long-ago", LastSeen: begin}, {ID: "never"}})
+	got, err = s.Silent(ctx, "d-1", after(time.Second), 1)
+	ok(t, err)
+	same(t, "number of silent targets", len(got), 1)
+}

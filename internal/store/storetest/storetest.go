@@ -36,6 +36,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"HostTags", hostTags},
 		{"HostsSeen", hostsSeen},
 		{"DeregisterAtWork", deregisterAtWork},
+		{"Silent", silent},
 		{"Deployment", deployment},
 		{"DeploymentBusy", deploymentBusy},
 		{"ListDeployments", listDeployments},
