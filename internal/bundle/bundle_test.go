@@ -419,6 +419,27 @@ func TestDamagedArchivesAreRefused(t *testing.T) {
 	wantDefect(t, "zip", err, "a", "corrupt or cut off")
 }
 
+// A few bytes of an archive can describe as many zeros as a disk has room for.
+func TestZerosBecomeHoles(t *testing.T) {
+	t.Parallel()
+	text := "begin" + strings.Repeat("\x00", 8<<20) + "end" + strings.Repeat("\x00", 1<<20)
+	dst, stats, err := extract(t, tgzOf(t, member{name: "sparse", text: text}), Tgz, Options{})
+	if err != nil || stats.Bytes != int64(len(text)) {
+		t.Fatalf("stats = %+v, error = %v", stats, err)
+	}
+	path := filepath.Join(dst, "sparse")
+	if got, err := os.ReadFile(path); err != nil || string(got) != text {
+		t.Errorf("read back %d bytes, %v; want the same %d", len(got), err, len(text))
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if used := info.Sys().(*syscall.Stat_t).Blocks * 512; used > 1<<20 {
+		t.Errorf("the file takes %d bytes of the disk", used)
+	}
+}
+
 func TestWrongTypes(t *testing.T) {
 	t.Parallel()
 	file := member{name: "a", text: "text"}
@@ -430,6 +451,8 @@ func TestWrongTypes(t *testing.T) {
 		"tar called tgz": {tarOf(t, file), Tgz, "not compressed with gzip although its bundle type is tgz"},
 		"zip called tar": {zipOf(t, file), Tar, "it is a zip archive; register the revision with bundle type zip"},
 		"tar called zip": {tarOf(t, file), Zip, "not a zip archive"},
+		"tgz called zip": {tgzOf(t, file), Zip, "register the revision with bundle type tgz"},
+		"zip called tgz": {zipOf(t, file), Tgz, "register the revision with bundle type zip"},
 		"xz":             {[]byte("\xfd7zXZ\x00 and more"), Tar, "compressed with xz; compress it with gzip"},
 		"zstd":           {[]byte("\x28\xb5\x2f\xfd and more"), Tar, "compressed with zstd"},
 		"bzip2":          {[]byte("BZh9 and nonsense"), Tar, "corrupt or cut off"},

@@ -86,6 +86,8 @@ func decompress(r *bufio.Reader, t Type) (io.Reader, error) {
 		return z, nil
 	case len(magic) == 0:
 		return nil, &Error{Message: "it is empty; pack and upload it again"}
+	case bytes.HasPrefix(magic, []byte("PK\x03\x04")):
+		return nil, &Error{Message: "it is a zip archive; register the revision with bundle type zip"}
 	case t == Tgz:
 		return nil, &Error{Message: "it is not compressed with gzip although its bundle type is tgz; a plain tar has bundle type tar"}
 	case bytes.HasPrefix(magic, []byte("BZh")):
@@ -94,8 +96,6 @@ func decompress(r *bufio.Reader, t Type) (io.Reader, error) {
 		return nil, &Error{Message: "it is compressed with xz; compress it with gzip"}
 	case bytes.HasPrefix(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
 		return nil, &Error{Message: "it is compressed with zstd; compress it with gzip"}
-	case bytes.HasPrefix(magic, []byte("PK\x03\x04")):
-		return nil, &Error{Message: "it is a zip archive; register the revision with bundle type zip"}
 	}
 	return r, nil
 }

@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -112,7 +113,8 @@ func (u *unpacker) writeFile(name string, e *entry) error {
 	return dir.Chtimes(base, e.modified, e.modified)
 }
 
-// fill copies the content within the size limit. The declared size is not trusted for that.
+// fill copies the content within the size limit. The declared size is not trusted for that. Blocks of zeros become holes: a
+// sparse file, which a few bytes of an archive can describe, takes no more room than where it came from.
 func (u *unpacker) fill(f *os.File, content io.Reader) error {
 	for {
 		if err := u.ctx.Err(); err != nil {
@@ -123,16 +125,30 @@ func (u *unpacker) fill(f *os.File, content io.Reader) error {
 		if limit := u.options.MaxSize; limit > 0 && u.stats.Bytes > limit {
 			return tooBig(limit)
 		}
-		if _, err := f.Write(u.buffer[:n]); err != nil {
+		if err := writeSparse(f, u.buffer[:n]); err != nil {
 			return err
 		}
 		if readErr == io.EOF {
-			return nil
+			size, err := f.Seek(0, io.SeekCurrent)
+			if err != nil {
+				return err
+			}
+			return f.Truncate(size) // the end may be a hole
 		}
 		if readErr != nil {
 			return corrupt(readErr)
 		}
 	}
+}
+
+// writeSparse writes a block, or passes over it when it holds nothing but zeros.
+func writeSparse(f *os.File, block []byte) error {
+	if len(bytes.TrimLeft(block, "\x00")) == 0 {
+		_, err := f.Seek(int64(len(block)), io.SeekCurrent)
+		return err
+	}
+	_, err := f.Write(block)
+	return err
 }
 
 // symlink makes a symbolic link with whatever target it has. A link that leaves the archive is what the customer packed and

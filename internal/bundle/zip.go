@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"os"
 	"strings"
 )
 
@@ -13,6 +14,9 @@ func readZip(path string, visit func(*entry) error) error {
 	archive, err := zip.OpenReader(path)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return err
+	}
+	if err != nil && isGzip(path) {
+		return &Error{Message: "it is compressed with gzip and no zip archive; register the revision with bundle type tgz"}
 	}
 	if err != nil {
 		return &Error{Message: "it is not a zip archive or is cut off (" + err.Error() + "); pack and upload it again", Err: err}
@@ -28,6 +32,17 @@ func readZip(path string, visit func(*entry) error) error {
 		}
 	}
 	return nil
+}
+
+func isGzip(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	magic := make([]byte, 2)
+	_, err = io.ReadFull(f, magic)
+	return err == nil && magic[0] == 0x1f && magic[1] == 0x8b
 }
 
 // zipEntry translates a header.
