@@ -19,6 +19,8 @@ type Options struct {
 	Config   Config
 	Identity Identity
 	Log      *slog.Logger
+	// Notice is told what whoever starts the agent should see at once; nil means that nobody looks.
+	Notice func(text string)
 }
 
 // Agent is one host's agent.
@@ -36,6 +38,7 @@ type Agent struct {
 	ending   chan struct{} // closed when no more commands are taken
 	running  sync.WaitGroup
 	log      *slog.Logger
+	notice   func(text string)
 }
 
 // New prepares an agent without contacting anybody.
@@ -81,6 +84,7 @@ func New(opts Options) (*Agent, error) {
 		reported: make(chan struct{}, 1),
 		ending:   make(chan struct{}),
 		log:      opts.Log,
+		notice:   opts.Notice,
 	}, nil
 }
 

@@ -131,7 +131,7 @@ func (r *commandRun) execute(ctx context.Context, spec *specification) *report {
 	defer done()
 	r.log.Info("running")
 	start := time.Now()
-	err = r.agent.executor.run(ctx, r.cmd.name, spec, func(pgid int) {
+	note, err := r.agent.executor.run(ctx, r.cmd.name, spec, func(pgid int) {
 		if err := r.agent.tracker.script(spec.DeploymentID, pgid); err != nil {
 			r.log.Warn("should the agent crash now, this script could not be ended", slog.Any("error", err))
 		}
@@ -143,7 +143,7 @@ func (r *commandRun) execute(ctx context.Context, spec *specification) *report {
 		return r.failed(err)
 	}
 	r.log.Info("succeeded", slog.Duration("after", time.Since(start)))
-	return new(succeeded(""))
+	return new(succeeded(note))
 }
 
 func (r *commandRun) failed(err error) *report {

@@ -33,6 +33,11 @@ func Start(ctx context.Context, cfg Config, warnings []string, out io.Writer) er
 		return err
 	}
 	defer pid.release()
+	root, err := lockRoot(cfg.RootDir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
 	file, err := openDaily(cfg.LogDir, cfg.ProgramName)
 	if err != nil {
 		return err
@@ -55,7 +60,8 @@ func run(ctx context.Context, cfg Config, warnings []string, log *slog.Logger, o
 	if err != nil {
 		return err
 	}
-	a, err := New(Options{Config: cfg, Identity: id, Log: log})
+	notice := func(text string) { fmt.Fprintln(out, text) }
+	a, err := New(Options{Config: cfg, Identity: id, Log: log, Notice: notice})
 	if err != nil {
 		return err
 	}
@@ -134,6 +140,26 @@ const (
 	lockTries = 5
 	lockPause = 20 * time.Millisecond
 )
+
+// lockRoot claims the deployment root. Another agent with a process file of its own would take this one's commands for
+// interrupted ones, and end their scripts.
+func lockRoot(root string) (*os.File, error) {
+	if err := makeDir(root); err != nil {
+		return nil, err
+	}
+	lock, err := os.OpenFile(filepath.Join(root, ".lock"), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("cannot lock root_dir: %w", err)
+	}
+	err = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		err = fmt.Errorf("%w with the same root_dir and another pid_dir", ErrRunning)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("cannot lock root_dir %s: %w", root, err), lock.Close())
+	}
+	return lock, nil
+}
 
 // lockPID claims to be the only agent with this process file.
 func lockPID(cfg Config) (pid, error) {

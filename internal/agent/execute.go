@@ -25,20 +25,21 @@ type executor struct {
 var errUnsupported = errors.New("unsupported command type")
 
 // run executes one command. started is called with the process group of each script.
-func (e *executor) run(ctx context.Context, name string, spec *specification, started func(pgid int)) error {
+// The note is for whoever reads how the command ended.
+func (e *executor) run(ctx context.Context, name string, spec *specification, started func(pgid int)) (note string, err error) {
 	download, install := name == string(lifecycle.DownloadBundle), name == string(lifecycle.Install)
 	if !download && !install && !isHook(name, spec) {
-		return fmt.Errorf("%w %q: this agent runs DownloadBundle, Install and lifecycle event hooks", errUnsupported, name)
+		return "", fmt.Errorf("%w %q: this agent runs DownloadBundle, Install and lifecycle event hooks", errUnsupported, name)
 	}
 	if err := makeDir(string(e.layout.deployment(spec.GroupID, spec.DeploymentID))); err != nil {
-		return err
+		return "", err
 	}
 	switch {
 	case download:
-		return e.downloadBundle(ctx, spec)
+		return "", e.downloadBundle(ctx, spec)
 	case install:
 		return e.install(ctx, spec)
 	default:
-		return e.hook(ctx, name, spec, started)
+		return "", e.hook(ctx, name, spec, started)
 	}
 }

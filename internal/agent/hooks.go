@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -102,6 +103,9 @@ func (r scriptRun) prepare(s appspec.Script) *scriptFailure {
 		r.agentLog.Warn("the script lies outside the bundle, so the revision does not decide what it does", slog.String("script", path))
 	}
 	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		err = errors.New("it is no file but a device, a pipe or a socket")
+	}
 	if err == nil && info.Mode()&0o100 == 0 {
 		r.agentLog.Warn("the script was not executable and is made so", slog.String("script", path))
 		err = os.Chmod(path, info.Mode()|0o111)

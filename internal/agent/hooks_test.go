@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -285,7 +286,7 @@ func TestUnsupportedCommand(t *testing.T) {
 		t.Errorf("end = %+v, want a no-op", end)
 	}
 	e := &executor{layout: layout{root: h.path("elsewhere")}}
-	err := e.run(t.Context(), "Dance", &specification{GroupID: "g", DeploymentID: "d"}, nil)
+	_, err := e.run(t.Context(), "Dance", &specification{GroupID: "g", DeploymentID: "d"}, nil)
 	if err == nil || !strings.Contains(err.Error(), `unsupported command type "Dance"`) {
 		t.Errorf("error = %v, want unsupported", err)
 	}
@@ -306,5 +307,37 @@ func TestMuchOutput(t *testing.T) {
 	info, err := os.Stat(filepath.Join(filepath.Dir(h.archive("d-MUCH")), "logs", "scripts.log"))
 	if err != nil || info.Size() < 22000000 {
 		t.Errorf("scripts.log: %v, %v; want all of the output", info, err)
+	}
+}
+
+// A misspelt event is not refused, because other agents do not either; but it is said where the deployment is looked at.
+func TestHooksThatNeverRunAreNamed(t *testing.T) {
+	t.Parallel()
+	h := startHost(t)
+	revision := oneHook("#!/bin/sh\n", "location: hook.sh")
+	revision["appspec.yml"] = strings.Replace(revision["appspec.yml"], "AfterInstall", "AfterInstal", 1)
+	doc := h.put("d-TYPO", revision.zip(t))
+	h.run("DownloadBundle", doc)
+	end := h.run("Install", doc)
+	if end.ErrorCode != 0 || !strings.Contains(end.Message, "AfterInstal (did you mean AfterInstall?)") {
+		t.Errorf("Install ended with %+v", end)
+	}
+}
+
+// A location may leave the bundle, so it may lead to anything; but the modes of devices and pipes are not the agent's to
+// change.
+func TestDevicesAreNotMadeExecutable(t *testing.T) {
+	t.Parallel()
+	h := startHost(t)
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	end := h.afterInstall("d-PIPE", oneHook("", "location: "+strings.Repeat("../", 20)+pipe))
+	if end.ErrorCode != awsapi.CodeScriptNotExecutable || !strings.Contains(end.Message, "a pipe") {
+		t.Errorf("the event ended with %+v", end)
+	}
+	if info, err := os.Stat(pipe); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the pipe has mode %v, %v", info.Mode(), err)
 	}
 }

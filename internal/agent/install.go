@@ -4,50 +4,52 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 
+	"grapnel/internal/appspec"
 	"grapnel/internal/atomicfile"
 	"grapnel/internal/lifecycle"
 )
 
 // install copies the revision's files to where its AppSpec wants them (agent.md 8). A plan that does not stand leaves the
 // host as it is; one that fails in the middle leaves a cleanup file from which the next Install puts things right.
-func (e *executor) install(ctx context.Context, spec *specification) error {
+func (e *executor) install(ctx context.Context, spec *specification) (note string, err error) {
 	dir := e.layout.deployment(spec.GroupID, spec.DeploymentID)
 	app, err := loadAppSpec(dir, spec.AppSpecFilename)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if err := checkEvents(app, spec); err != nil {
-		return err
+		return "", err
 	}
 	e.warnOfMissingScripts(dir, app)
 	if err := makeDir(e.layout.instructionsDir()); err != nil {
-		return err
+		return "", err
 	}
 	cleanup := e.layout.cleanup(spec.GroupID)
 	old, err := readCleanup(cleanup)
 	if err != nil {
-		return err
+		return "", err
 	}
 	plan, err := planInstall(dir.archive(), app.AppSpec, spec.FileExistsBehavior, old)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if err := plan.checkSpace(old); err != nil {
-		return err
+		return "", err
 	}
 	if err := replayCleanup(cleanup, old); err != nil {
-		return err
+		return "", err
 	}
 	if err := writeInstructions(e.layout.instructions(spec.GroupID), plan.steps); err != nil {
-		return err
+		return "", err
 	}
 	if err := execute(ctx, cleanup, plan.steps); err != nil {
-		return err
+		return "", err
 	}
-	return atomicfile.WriteFile(e.layout.lastSuccessful(spec.GroupID), []byte(dir), 0o644)
+	return unknownHooks(app, spec), atomicfile.WriteFile(e.layout.lastSuccessful(spec.GroupID), []byte(dir), 0o644)
 }
 
 func execute(ctx context.Context, cleanup string, steps []instruction) error {
@@ -114,6 +116,29 @@ func checkEvents(app *loadedAppSpec, spec *specification) error {
 		return fmt.Errorf("%s has no hooks for the custom events %s; nothing was changed on this host", app.path, strings.Join(missing, ", "))
 	}
 	return nil
+}
+
+// unknownHooks names the hooks of an AppSpec that no event runs, most often because of a typing mistake: "" when there are
+// none. Stock agents say nothing, and the deployment succeeds without the script.
+func unknownHooks(app *loadedAppSpec, spec *specification) string {
+	events := make([]string, len(lifecycle.ServerEvents))
+	for i, info := range lifecycle.ServerEvents {
+		events[i] = string(info.Event)
+	}
+	var found []string
+	for _, name := range slices.Sorted(maps.Keys(app.Hooks)) {
+		if slices.Contains(events, name) || slices.Contains(spec.PossibleEvents, name) {
+			continue
+		}
+		if near := appspec.Suggest(name, events); near != "" {
+			name += " (did you mean " + near + "?)"
+		}
+		found = append(found, name)
+	}
+	if len(found) == 0 {
+		return ""
+	}
+	return "the AppSpec has hooks for no lifecycle event, which never run: " + strings.Join(found, ", ")
 }
 
 // warnOfMissingScripts says early what will fail at its event: by then the files have been replaced.

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"strings"
@@ -23,6 +24,7 @@ const slotPatience = time.Second
 // under: it goes on when ctx ends.
 func (a *Agent) poll(ctx, work context.Context) {
 	var p pacer
+	tell := a.notice // the first trouble only: whoever started the agent looks for a moment, the log is there for ever
 	for ctx.Err() == nil {
 		start := time.Now()
 		cmd, err := a.service.poll(ctx)
@@ -35,6 +37,10 @@ func (a *Agent) poll(ctx, work context.Context) {
 			pause = p.failed()
 			a.log.Error("polling failed", slog.Any("error", err), slog.String("advice", advice(err)),
 				slog.Duration("next_after", max(0, pause-time.Since(start))))
+			if tell != nil {
+				tell(fmt.Sprintf("polling failed and is tried again: %v (%s)", err, advice(err)))
+				tell = nil
+			}
 		case a.dispatch(work, cmd, &p):
 			continue
 		default:

@@ -33,11 +33,8 @@ func mountOf(path string) (mount, error) {
 	if err := errors.Join(unix.Stat(existing, &st), unix.Statfs(existing, &vfs)); err != nil {
 		return mount{}, fmt.Errorf("cannot tell the free space at %s: %w", existing, err)
 	}
-	free := vfs.Bavail
-	if os.Geteuid() == 0 {
-		free = vfs.Bfree // root may use the blocks kept in reserve
-	}
-	m := mount{point: mountPoint(existing), device: st.Dev, bytes: int64(free) * vfs.Bsize, files: int64(vfs.Ffree)}
+	// What is kept in reserve for root is not for deployments, also when the agent is root: the host needs it to be mended.
+	m := mount{point: mountPoint(existing), device: st.Dev, bytes: int64(vfs.Bavail) * vfs.Bsize, files: int64(vfs.Ffree)}
 	if vfs.Files == 0 {
 		m.files = -1
 	}

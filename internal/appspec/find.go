@@ -37,6 +37,9 @@ func Find(dir, preferred string) (string, error) {
 
 // missingFix says what is there in its place: a file with a similar name, or an AppSpec one folder further down.
 func missingFix(dir, preferred string) string {
+	if info, err := os.Lstat(filepath.Join(dir, preferred)); err == nil {
+		return fmt.Sprintf("%s is there but no file (%s); make it one", preferred, info.Mode().Type())
+	}
 	var names []string
 	for _, pattern := range []string{"*", "*/*"} {
 		paths, _ := filepath.Glob(filepath.Join(globEscape(dir), pattern))
