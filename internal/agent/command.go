@@ -44,7 +44,7 @@ func (a *Agent) process(ctx context.Context, cmd command) {
 	log := a.log.With(slog.String("command", cmd.name), slog.String("id", cmd.id))
 	run := &commandRun{agent: a, cmd: cmd, log: log}
 	end := run.guarded(ctx)
-	if ctx.Err() != nil {
+	if ctx.Err() != nil && (end == nil || end.status != awsapi.CommandStatusSucceeded) {
 		log.Warn("the agent ends before the command has: its record stays and the next start reports it as failed")
 		return
 	}

@@ -313,11 +313,11 @@ func (f *fake) end(id string) (noop bool, end completion) {
 	f.mu.Unlock()
 	f.wait("the end of "+id, func() bool {
 		noop = len(c.acknowledged) > 0 && c.acknowledged[0]
+		if !noop && len(c.completed) > 0 {
+			end = c.completed[0]
+		}
 		return noop || len(c.completed) > 0
 	})
-	if !noop {
-		end = c.completed[0]
-	}
 	return noop, end
 }
 

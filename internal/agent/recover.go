@@ -27,6 +27,9 @@ func (a *Agent) recoverInterrupted(ctx context.Context) {
 			if t.end == nil {
 				log.Warn("a command was interrupted by the end of the agent")
 				t.end = new(interrupted(endOrphan(t.hook, log)))
+				if err := a.tracker.report(t.deployment, t.commandID, *t.end); err != nil {
+					log.Warn("should the agent end before this is delivered, it is found anew", slog.Any("error", err))
+				}
 			}
 			a.ledger.ended(t.commandID, *t.end)
 			a.running.Go(func() { a.reportRecovered(ctx, t, log) })

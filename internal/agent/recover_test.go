@@ -84,8 +84,8 @@ func longHook(log string, seconds int) files {
 // waitFor waits until a script has written to a file.
 func waitFor(t *testing.T, path string) {
 	t.Helper()
-	if !waitUntil(20*time.Second, func() bool { return exists(path) }) {
-		t.Fatalf("%s did not appear", path)
+	if !waitUntil(20*time.Second, func() bool { info, err := os.Stat(path); return err == nil && info.Size() > 0 }) {
+		t.Fatalf("nothing appeared in %s", path)
 	}
 }
 

@@ -64,7 +64,7 @@ func (s *Server) assemble(ctx context.Context, identities *auth.Auth, key *seal.
 	}
 	rt.services = map[string]service{
 		"codedeploy": {handler: operations, refuse: rt.refuseJSON, target: "CodeDeploy_20141006", allow: rt.allowOperation},
-		"s3":         {handler: objectsHandler, refuse: rt.refuseS3, anyRegion: true},
+		"s3":         {handler: objectsHandler, refuse: rt.refuseS3, anyRegion: true, uploads: true},
 		"iam":        {handler: iamHandler, refuse: rt.refuseQuery, anyRegion: true},
 		"sts":        {handler: stsHandler, refuse: rt.refuseQuery, anyRegion: true},
 	}

@@ -22,6 +22,9 @@ type service struct {
 	handler http.Handler
 	refuse  func(w http.ResponseWriter, r *http.Request, err error)
 	target  string // prefix of X-Amz-Target; "" when the service has none
+	// uploads says that bodies are read by the handler and may be long; those of other services are read before they are
+	// verified.
+	uploads bool
 	// anyRegion is for services whose clients sign what they happen to be set to (architecture.md 1).
 	anyRegion bool
 	// allow decides who may do what, for services that do not decide it for each operation themselves.
@@ -81,6 +84,7 @@ func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		rt.refusal(r)(w, r, sigv4.Errorf(sigv4.BadSignature, "The request is signed for the service %q, which is not served here.", q.Scope.Service))
 		return
 	}
+	empty := r.ContentLength == 0
 	r, err = rt.admit(r, q, svc)
 	if err != nil {
 		svc.refuse(w, r, err)
@@ -89,10 +93,11 @@ func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if rec, ok := w.(*recorder); ok {
 		rec.service, rec.operation = q.Scope.Service, svc.label(r)
 	}
-	// What is left to read now is the body of an authenticated upload, which may take long as long as it goes on. Without
-	// a body to come there must be no deadline: net/http takes one that passes for a client that has gone.
-	deadline(body, time.Time{})
-	r.Body = &steadyBody{ReadCloser: r.Body, conn: body}
+	if svc.uploads && !empty {
+		r.Body = &steadyBody{ReadCloser: r.Body, conn: body}
+	} else {
+		deadline(body, time.Time{}) // all is read; net/http takes a deadline that passes for a client that has gone
+	}
 	svc.handler.ServeHTTP(w, r)
 }
 
@@ -104,7 +109,8 @@ func deadline(conn *http.ResponseController, at time.Time) {
 	conn.SetReadDeadline(at) //nolint:errcheck // a connection that cannot have one is a test's
 }
 
-// steadyBody gives up on an upload that stalls.
+// steadyBody is the body of an authenticated upload, which may take long as long as it goes on. The deadline is lifted at its
+// end only: after a failure net/http reads what is left before it replies, and must not wait for that for ever.
 type steadyBody struct {
 	io.ReadCloser
 	conn *http.ResponseController
@@ -114,7 +120,7 @@ type steadyBody struct {
 func (b *steadyBody) Read(p []byte) (int, error) {
 	deadline(b.conn, time.Now().Add(bodyTimeout))
 	n, err := b.ReadCloser.Read(p)
-	if err != nil {
+	if err == io.EOF {
 		deadline(b.conn, time.Time{})
 	}
 	return n, err

@@ -220,6 +220,37 @@ func TestABodyIsReadAfterItsHeadersAreAuthenticated(t *testing.T) {
 	}
 }
 
+// TestAStalledUploadIsAnswered: the connection of a client that stops in the middle of an upload is given up.
+func TestAStalledUploadIsAnswered(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil)
+	root := s.Root()
+	if status, body := (request{key: root, service: "s3", method: "PUT", path: "/bundles"}).send(t, s); status != 200 {
+		t.Fatalf("the bucket: %d %s", status, body)
+	}
+	r, err := http.NewRequest(http.MethodPut, s.URL()+"/bundles/app.zip", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD")
+	if err := sigv4.Sign(r, root, "us-east-1", "s3", "UNSIGNED-PAYLOAD", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", r.URL.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "PUT /bundles/app.zip HTTP/1.1\r\nHost: %s\r\nContent-Length: 1000\r\n", r.URL.Host)
+	r.Header.Write(conn)
+	fmt.Fprint(conn, "\r\nabc")
+	conn.SetReadDeadline(time.Now().Add(time.Minute))
+	reply, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil || !strings.HasPrefix(reply, "HTTP/1.1 4") {
+		t.Errorf("the reply is %q, %v", reply, err)
+	}
+}
+
 // TestAnEmptyUploadIsToldToContinue: botocore asks also where there is no body, and hangs in its next upload on the
 // connection if it is not told.
 func TestAnEmptyUploadIsToldToContinue(t *testing.T) {
