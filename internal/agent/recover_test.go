@@ -102,6 +102,7 @@ func TestKilledInAHook(t *testing.T) {
 	}
 	id := h.send("AfterInstall", doc)
 	waitFor(t, log)
+	waitFor(t, h.path("root/ongoing-deployment/.d-KILL.hook")) // what a script has done before it is on record nobody can tell
 	if err := agent.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}

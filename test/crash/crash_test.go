@@ -239,6 +239,10 @@ func TestKillInAHook(t *testing.T) {
 			gate := filepath.Join(w.dir, "gate")
 			id := w.deploy(t, "while ! [ -e "+gate+" ]; do sleep 0.05; done; echo $LIFECYCLE_EVENT ended >>"+w.dir+"/ran")
 			harness.Eventually(t, harness.Patience, "the first hook to run", func() bool { return w.ran(t) != "" })
+			harness.Eventually(t, harness.Patience, "the agent to have put it on record", func() bool {
+				records, err := filepath.Glob(filepath.Join(w.host.Dir, "root", "ongoing-deployment", ".*.hook"))
+				return err == nil && len(records) == 1
+			})
 			if victim == "agent" {
 				w.agent.Kill()
 			} else {
