@@ -7,6 +7,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"grapnel/internal/awsapi"
@@ -123,4 +124,20 @@ func (a *API) Register(mux *awsjson.Mux) {
 
 func handle[In, Out any](mux *awsjson.Mux, operation string, fn func(context.Context, *In) (*Out, error)) {
 	awsjson.Handle(mux, awsapi.Target(operation), fn)
+}
+
+// eachKnown loads what the ids of a batch name and passes it on in their order; unknown ones are left out (service.md 2.6,
+// 2.8).
+func eachKnown[T any](ctx context.Context, what string, ids []string, load func(context.Context, string) (T, error), use func(T)) error {
+	for _, id := range ids {
+		v, err := load(ctx, id)
+		switch {
+		case isMissing(err):
+		case err != nil:
+			return fmt.Errorf("load %s %s: %w", what, id, err)
+		default:
+			use(v)
+		}
+	}
+	return nil
 }

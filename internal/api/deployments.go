@@ -245,17 +245,10 @@ func (a *API) batchGetDeployments(ctx context.Context, in *awsapi.BatchGetDeploy
 		return nil, err
 	}
 	out := &awsapi.BatchGetDeploymentsOutput{DeploymentsInfo: []awsapi.DeploymentInfo{}}
-	for _, id := range in.DeploymentIds {
-		d, err := a.store.Deployment(ctx, id)
-		switch {
-		case isMissing(err):
-		case err != nil:
-			return nil, fmt.Errorf("load deployment %s: %w", id, err)
-		default:
-			out.DeploymentsInfo = append(out.DeploymentsInfo, *shownDeployment(d))
-		}
-	}
-	return out, nil
+	err := eachKnown(ctx, "deployment", in.DeploymentIds, a.store.Deployment, func(d store.Deployment) {
+		out.DeploymentsInfo = append(out.DeploymentsInfo, *shownDeployment(d))
+	})
+	return out, err
 }
 
 // listDeployments lists ids, newest first.

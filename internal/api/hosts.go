@@ -117,17 +117,10 @@ func (a *API) batchGetOnPremisesInstances(
 		return nil, err
 	}
 	out := &awsapi.BatchGetOnPremisesInstancesOutput{InstanceInfos: []awsapi.InstanceInfo{}}
-	for _, name := range in.InstanceNames {
-		host, err := a.store.Host(ctx, name)
-		switch {
-		case isMissing(err):
-		case err != nil:
-			return nil, fmt.Errorf("load on-premises instance %s: %w", name, err)
-		default:
-			out.InstanceInfos = append(out.InstanceInfos, *shownHost(host))
-		}
-	}
-	return out, nil
+	err := eachKnown(ctx, "on-premises instance", in.InstanceNames, a.store.Host, func(h store.Host) {
+		out.InstanceInfos = append(out.InstanceInfos, *shownHost(h))
+	})
+	return out, err
 }
 
 func (a *API) listOnPremisesInstances(ctx context.Context, in *awsapi.ListOnPremisesInstancesInput) (*awsapi.ListOnPremisesInstancesOutput, error) {

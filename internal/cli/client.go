@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"grapnel/internal/awsapi"
 	"grapnel/internal/awsjson"
 )
 
@@ -34,7 +35,7 @@ func (c *client) call(ctx context.Context, operation string, in, out any) error 
 	api := awsjson.Client{Endpoint: c.endpoint, HTTP: c.http, Sign: func(r *http.Request, bodyHash string) error {
 		return c.sign(r, bodyHash, "codedeploy")
 	}}
-	return api.Call(ctx, "CodeDeploy_20141006."+operation, in, out)
+	return api.Call(ctx, awsapi.Target(operation), in, out)
 }
 
 func (c *client) sign(r *http.Request, bodyHash, service string) error {

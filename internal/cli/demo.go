@@ -175,7 +175,7 @@ func (d *demo) createSettings(ctx context.Context) (string, error) {
 			Enabled: aws.Bool(true), Events: []awsapi.AutoRollbackEvent{awsapi.AutoRollbackEventDeploymentFailure},
 		},
 	}, &group)
-	return deref(group.DeploymentGroupId), err
+	return awsapi.Value(group.DeploymentGroupId), err
 }
 
 // registerHost registers this machine and writes what an administrator writes on a host.
@@ -221,7 +221,7 @@ func (d *demo) deployVersion(ctx context.Context, t *timeline, version int) erro
 	if err != nil {
 		return err
 	}
-	id := deref(created.DeploymentId)
+	id := awsapi.Value(created.DeploymentId)
 	d.say("\nVersion %d as %s", version, id)
 	info, err := t.follow(ctx, id)
 	if err != nil {
@@ -240,9 +240,9 @@ func (d *demo) deployVersion(ctx context.Context, t *timeline, version int) erro
 
 func (d *demo) followRollback(ctx context.Context, t *timeline, failed *awsapi.DeploymentInfo) error {
 	if failed.RollbackInfo == nil || failed.RollbackInfo.RollbackDeploymentId == nil {
-		return fmt.Errorf("deployment %s failed and was not rolled back", deref(failed.DeploymentId))
+		return fmt.Errorf("deployment %s failed and was not rolled back", awsapi.Value(failed.DeploymentId))
 	}
-	id := deref(failed.RollbackInfo.RollbackDeploymentId)
+	id := awsapi.Value(failed.RollbackInfo.RollbackDeploymentId)
 	d.say("\nRolled back by %s", id)
 	info, err := t.follow(ctx, id)
 	if err != nil {

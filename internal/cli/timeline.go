@@ -66,9 +66,9 @@ func (t *timeline) printEnded(ctx context.Context, id string, shown map[string]b
 		return err
 	}
 	for _, target := range got.DeploymentTargets {
-		host := deref(target.InstanceTarget.TargetId)
+		host := awsapi.Value(target.InstanceTarget.TargetId)
 		for _, e := range target.InstanceTarget.LifecycleEvents {
-			key := host + "/" + deref(e.LifecycleEventName)
+			key := host + "/" + awsapi.Value(e.LifecycleEventName)
 			if ended(e.Status) && !shown[key] {
 				shown[key] = true
 				t.printEvent(id, host, e)
@@ -96,12 +96,12 @@ func (t *timeline) printEvent(id, host string, e awsapi.LifecycleEvent) {
 	default:
 		status = t.style.faint(status)
 	}
-	fmt.Fprintf(t.out, "  %-12s %-16s %s %8s\n", host, deref(e.LifecycleEventName), status, took)
-	for _, line := range scriptOutput(t.scriptLog(id), deref(e.LifecycleEventName)) {
+	fmt.Fprintf(t.out, "  %-12s %-16s %s %8s\n", host, awsapi.Value(e.LifecycleEventName), status, took)
+	for _, line := range scriptOutput(t.scriptLog(id), awsapi.Value(e.LifecycleEventName)) {
 		fmt.Fprintf(t.out, "  %-12s   %s %s\n", "", t.style.faint("|"), line)
 	}
 	if d := e.Diagnostics; e.Status == awsapi.LifecycleEventStatusFailed && d != nil {
-		fmt.Fprintf(t.out, "  %-12s   %s %s: %s\n", "", t.style.bad("!"), d.ErrorCode, deref(d.Message))
+		fmt.Fprintf(t.out, "  %-12s   %s %s: %s\n", "", t.style.bad("!"), d.ErrorCode, awsapi.Value(d.Message))
 	}
 }
 
@@ -113,7 +113,7 @@ func (t *timeline) printEnd(info *awsapi.DeploymentInfo) {
 	}
 	fmt.Fprintf(t.out, "  %s after %s", t.style.bad(string(info.Status)), took)
 	if e := info.ErrorInformation; e != nil {
-		fmt.Fprintf(t.out, ": %s: %s", e.Code, deref(e.Message))
+		fmt.Fprintf(t.out, ": %s: %s", e.Code, awsapi.Value(e.Message))
 	}
 	fmt.Fprintln(t.out)
 }
@@ -140,11 +140,4 @@ func scriptOutput(path, event string) []string {
 		}
 	}
 	return lines
-}
-
-func deref(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
 }

@@ -63,7 +63,7 @@ func (s *Server) assemble(ctx context.Context, identities *auth.Auth, key *seal.
 		open: s.open(registry), auth: identities, verifier: &sigv4.Verifier{MaxBody: maxJSONBody}, region: s.opts.Region, log: s.opts.Log,
 	}
 	rt.services = map[string]service{
-		"codedeploy": {handler: operations, refuse: rt.refuseJSON, target: "CodeDeploy_20141006", allow: rt.allowOperation},
+		"codedeploy": {handler: operations, refuse: rt.refuseJSON, target: awsapi.Prefix, allow: rt.allowOperation},
 		"s3":         {handler: objectsHandler, refuse: rt.refuseS3, anyRegion: true, uploads: true},
 		"iam":        {handler: iamHandler, refuse: rt.refuseQuery, anyRegion: true},
 		"sts":        {handler: stsHandler, refuse: rt.refuseQuery, anyRegion: true},

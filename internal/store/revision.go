@@ -12,23 +12,16 @@ func RevisionKey(r awsapi.RevisionLocation) string {
 	switch {
 	case r.S3Location != nil:
 		s := r.S3Location
-		return join("S3", str(s.Bucket), str(s.Key), string(s.BundleType), str(s.Version), strings.Trim(str(s.ETag), `"`))
+		return join("S3", awsapi.Value(s.Bucket), awsapi.Value(s.Key), string(s.BundleType), awsapi.Value(s.Version), strings.Trim(awsapi.Value(s.ETag), `"`))
 	case r.GitHubLocation != nil:
-		return join("GitHub", str(r.GitHubLocation.Repository), str(r.GitHubLocation.CommitId))
+		return join("GitHub", awsapi.Value(r.GitHubLocation.Repository), awsapi.Value(r.GitHubLocation.CommitId))
 	case r.AppSpecContent != nil:
-		return join("AppSpecContent", str(r.AppSpecContent.Sha256))
+		return join("AppSpecContent", awsapi.Value(r.AppSpecContent.Sha256))
 	case r.String != nil:
-		return join("String", str(r.String.Sha256))
+		return join("String", awsapi.Value(r.String.Sha256))
 	}
 	return ""
 }
 
 // join separates parts by a byte that no part can hold: the API refuses control characters in all of them.
 func join(parts ...string) string { return strings.Join(parts, "\x1f") }
-
-func str(p *string) string {
-	if p == nil {
-		return ""
-	}
-	return *p
-}
