@@ -1,5 +1,5 @@
 // Command codedeploy-agent is the host agent: a drop-in for the AWS CodeDeploy agent on Linux (agent.md 1.1). The same
-// binary will answer as codedeploy-local when it is called by that name; that comes with the next issue.
+// binary answers as codedeploy-local when it is called by that name.
 package main
 
 import (
@@ -9,10 +9,14 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 
 	"grapnel/internal/agent"
+	"grapnel/internal/agent/config"
+	"grapnel/internal/agent/doctor"
+	"grapnel/internal/agent/local"
 )
 
 const usage = `Usage: codedeploy-agent [--config-file PATH] COMMAND
@@ -22,6 +26,9 @@ Commands:
   stop      end the running agent; refused while a lifecycle event is in progress
   status    say whether the agent is running
   restart   stop, then start
+  doctor    look at everything the agent needs on this host and say what to do about what is wrong
+  deploy-local
+            deploy a bundle to this host without a service; the same as codedeploy-local, --help tells its options
   help      print this text
 
 Options:
@@ -47,6 +54,12 @@ func main() {
 
 // Main runs one command line and returns the exit code.
 func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if name := strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe"); name == "codedeploy-local" {
+		return local.Main(ctx, args, stdout, stderr)
+	}
+	if len(args) > 0 && args[0] == "deploy-local" {
+		return local.Main(ctx, args[1:], stdout, stderr)
+	}
 	command, configFile, err := parse(args)
 	if err != nil {
 		fmt.Fprintf(stderr, "error: %v\n\n%s", err, usage)
@@ -60,7 +73,10 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stdout, "codedeploy-agent "+agent.Version)
 		return exitOK
 	}
-	cfg, warnings, err := agent.LoadConfig(configFile)
+	if command == "doctor" {
+		return doctor.Main(ctx, configFile, stdout)
+	}
+	cfg, warnings, err := config.Load(configFile)
 	if err != nil {
 		fmt.Fprintln(stderr, "error: "+err.Error())
 		return exitFailed
@@ -75,7 +91,7 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
-func run(ctx context.Context, command string, cfg agent.Config, warnings []string, stderr io.Writer) error {
+func run(ctx context.Context, command string, cfg config.Config, warnings []string, stderr io.Writer) error {
 	if command == "stop" || command == "restart" {
 		if err := agent.Stop(ctx, cfg); err != nil {
 			return err
@@ -88,7 +104,7 @@ func run(ctx context.Context, command string, cfg agent.Config, warnings []strin
 }
 
 // status prints the words of stock agents, from which scripts take the process number.
-func status(cfg agent.Config, stdout, stderr io.Writer) int {
+func status(cfg config.Config, stdout, stderr io.Writer) int {
 	pid, err := agent.Status(cfg)
 	switch {
 	case err == nil:
@@ -124,7 +140,7 @@ func parse(args []string) (command, configFile string, err error) {
 			return "version", "", nil
 		case "-h", "--help", "help":
 			return "help", "", nil
-		case "start", "stop", "status", "restart":
+		case "start", "stop", "status", "restart", "doctor":
 			if command != "" {
 				return "", "", fmt.Errorf("%s and %s: one command at a time", command, name)
 			}

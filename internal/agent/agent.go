@@ -3,11 +3,18 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"sync"
 	"time"
+
+	"grapnel/internal/agent/config"
+	"grapnel/internal/agent/executor"
+	"grapnel/internal/agent/identity"
+	"grapnel/internal/agent/install"
+	"grapnel/internal/agent/source"
+	"grapnel/internal/agent/transport"
 )
 
 // Version is what the agent calls itself to the service. It is a number above that of every stock agent with the same
@@ -16,8 +23,8 @@ const Version = "2.0.0"
 
 // Options are what Run needs.
 type Options struct {
-	Config   Config
-	Identity Identity
+	Config   config.Config
+	Identity identity.Identity
 	Log      *slog.Logger
 	// Notice is told what whoever starts the agent should see at once; nil means that nobody looks.
 	Notice func(text string)
@@ -25,11 +32,11 @@ type Options struct {
 
 // Agent is one host's agent.
 type Agent struct {
-	cfg      Config
-	id       Identity
+	cfg      config.Config
+	id       identity.Identity
 	service  *service
 	verifier verifier
-	executor *executor
+	executor *executor.Executor
 	tracker  *tracker
 	ledger   ledger
 	turns    turns
@@ -44,48 +51,66 @@ type Agent struct {
 // New prepares an agent without contacting anybody.
 func New(opts Options) (*Agent, error) {
 	cfg := opts.Config
-	hc, err := newHTTPClient(cfg)
+	hc, err := transport.New(cfg)
 	if err != nil {
 		return nil, err
 	}
-	svc, err := newService(cfg, opts.Identity, Version, hc)
+	exec, err := NewExecutor(cfg, opts.Identity, hc, opts.Log)
 	if err != nil {
 		return nil, err
-	}
-	workDir, err := os.Getwd()
-	if err != nil {
-		return nil, fmt.Errorf("the folder that the agent was started in is gone: %w", err)
-	}
-	names := layout{root: cfg.RootDir, program: cfg.ProgramName, tracking: cfg.OngoingDeploymentTracking}
-	if err := makeDir(names.root); err != nil {
-		return nil, err
-	}
-	var deployments *deploymentsLog
-	if cfg.EnableDeploymentsLog {
-		deployments = &deploymentsLog{path: names.deploymentsLog()}
 	}
 	return &Agent{
 		cfg:      cfg,
 		id:       opts.Identity,
-		service:  svc,
+		service:  newService(cfg, opts.Identity, hc),
 		verifier: verifier{hostID: opts.Identity.HostID, signer: cfg.SpecificationSigner},
-		executor: &executor{
-			layout:       names,
-			maxRevisions: cfg.MaxRevisions,
-			maxUnpacked:  cfg.ArchiveMaxExtractionSize,
-			bundles:      newBundleStore(cfg, opts.Identity, hc, opts.Log),
-			env:          baseEnvironment(os.Environ(), opts.Identity.Region),
-			workDir:      workDir,
-			deployments:  deployments,
-			log:          opts.Log,
-		},
-		tracker:  &tracker{dir: names.trackingDir()},
+		executor: exec,
+		tracker:  newTracker(cfg),
 		slots:    make(chan struct{}, maxRunning),
 		reported: make(chan struct{}, 1),
 		ending:   make(chan struct{}),
 		log:      opts.Log,
 		notice:   opts.Notice,
 	}, nil
+}
+
+// NewExecutor returns what runs commands as the configuration wants it. The identity is for bundles in S3.
+func NewExecutor(cfg config.Config, id identity.Identity, hc *http.Client, log *slog.Logger) (*executor.Executor, error) {
+	h := cfg.Hardening
+	return executor.New(executor.Options{
+		Root:         cfg.RootDir,
+		Program:      cfg.ProgramName,
+		MaxRevisions: cfg.MaxRevisions,
+		MaxUnpacked:  cfg.ArchiveMaxExtractionSize,
+		Source: source.New(source.Options{
+			HTTP:        hc,
+			Region:      id.Region,
+			Credentials: id.Credentials,
+			S3Endpoint:  cfg.S3EndpointOverride,
+			FIPS:        cfg.UseFIPSMode,
+			Stalled:     cfg.HTTPReadTimeout,
+			Root:        cfg.RootDir,
+			HasRoom:     func(path string, bytes int64) error { return install.HasRoom(path, bytes, 1) },
+			Log:         log,
+		}),
+		Environ:        os.Environ(),
+		Region:         id.Region,
+		DeploymentsLog: cfg.EnableDeploymentsLog,
+		ReuseArchives:  cfg.EnableArchiveReuse,
+		TrustBundles:   cfg.TrustBundles,
+		Hardening: executor.Hardening{
+			RejectSymlinks:                 h.RejectSymlinks,
+			RejectPathTraversal:            h.RejectPathTraversal,
+			RejectUnsafePermissions:        h.RejectUnsafePermissions,
+			RejectUnconfinedSELinux:        h.RejectUnconfinedSELinux,
+			RejectSymlinkPermissionTargets: h.RejectSymlinkPermissionTargets,
+			IgnoreOwnership:                h.IgnoreOwnership,
+			RestrictDirs:                   h.RestrictAgentDirs,
+			RestrictHookEnv:                h.RestrictHookEnv,
+			StripLoaderEnv:                 h.StripLoaderEnv,
+		},
+		Log: log,
+	})
 }
 
 // errKilled ends commands that did not end by themselves in the time the configuration gives them.

@@ -9,8 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"grapnel/internal/agent/executor"
 	"grapnel/internal/awsapi"
-	"grapnel/internal/script"
 )
 
 // How long a call is repeated while the service cannot be reached. A command that is not acknowledged within five minutes
@@ -22,15 +22,9 @@ const (
 	lastTries = 3 * time.Second
 )
 
-// The service gives a command up 3600 s after its acknowledgement (service.md 4.5). The agent ends it before that, so that
-// what is reported says why, and scripts a little earlier still: ending one takes up to twice [script.DefaultGrace].
-const (
-	eventLimit   = 3600*time.Second - 20*time.Second
-	scriptMargin = 3 * script.DefaultGrace
-)
-
-// errEventLimit ends a command that the service is about to give up.
-var errEventLimit = errors.New("the time of a lifecycle event, an hour from its acknowledgement, has passed")
+// eventLimit is when the agent ends a command: a little before the service gives it up, 3600 s after its acknowledgement
+// (service.md 4.5), so that what is reported says why.
+const eventLimit = 3600*time.Second - 20*time.Second
 
 // process takes one command through its whole life (agent.md 4.4):
 //
@@ -92,17 +86,17 @@ func (r *commandRun) guarded(ctx context.Context) (end *report) {
 
 // run returns what to report, nil for nothing.
 func (r *commandRun) run(ctx context.Context) *report {
-	spec, err := r.specification(ctx)
+	d, err := r.specification(ctx)
 	if err != nil {
 		return r.failed(err)
 	}
-	r.log = r.log.With(slog.String("deployment", spec.DeploymentID))
-	noop := r.agent.executor.isNoop(r.cmd.name, spec)
+	r.log = r.log.With(slog.String("deployment", d.ID))
+	noop := r.agent.executor.IsNoop(r.cmd.name, d)
 	if !noop { // of a no-op nothing can be interrupted
-		if err := r.agent.tracker.begin(spec.DeploymentID, r.cmd.id); err != nil {
+		if err := r.agent.tracker.begin(d.ID, r.cmd.id); err != nil {
 			return r.failed(err)
 		}
-		r.recorded = spec.DeploymentID
+		r.recorded = d.ID
 	}
 	r.acknowledged = time.Now()
 	status, err := r.acknowledge(ctx, noop)
@@ -118,24 +112,24 @@ func (r *commandRun) run(ctx context.Context) *report {
 		r.log.Warn("the service has given the command up")
 		return nil
 	}
-	return r.execute(ctx, spec)
+	return r.execute(ctx, d)
 }
 
-func (r *commandRun) execute(ctx context.Context, spec *specification) *report {
-	ctx, cancel := context.WithDeadlineCause(ctx, r.acknowledged.Add(eventLimit), errEventLimit)
+func (r *commandRun) execute(ctx context.Context, d *executor.Deployment) *report {
+	ctx, cancel := context.WithDeadlineCause(ctx, r.acknowledged.Add(eventLimit), executor.ErrEventLimit)
 	defer cancel()
-	ctx, done, err := r.agent.turns.take(ctx, spec.GroupID)
+	ctx, done, err := r.agent.turns.take(ctx, d.GroupID)
 	if err != nil {
 		return r.failed(err)
 	}
 	defer done()
 	r.log.Info("running")
 	start := time.Now()
-	note, err := r.agent.executor.run(ctx, r.cmd.name, spec, func(pgid int) {
-		if err := r.agent.tracker.script(spec.DeploymentID, pgid); err != nil {
+	note, err := r.agent.executor.Run(ctx, r.cmd.name, d, executor.Watcher{Started: func(pgid int) {
+		if err := r.agent.tracker.script(d.ID, pgid); err != nil {
 			r.log.Warn("should the agent crash now, this script could not be ended", slog.Any("error", err))
 		}
-	})
+	}})
 	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
 		err = fmt.Errorf("%w: %w", cause, err) // a library's "context deadline exceeded" says little
 	}
@@ -151,7 +145,7 @@ func (r *commandRun) failed(err error) *report {
 	return new(failed(err))
 }
 
-func (r *commandRun) specification(ctx context.Context) (*specification, error) {
+func (r *commandRun) specification(ctx context.Context) (*executor.Deployment, error) {
 	var envelope *awsapi.Envelope
 	err := persist(ctx, beginLimit, r.retrying("fetching the specification"), func() (err error) {
 		envelope, err = r.agent.service.specification(ctx, r.cmd.executionID)

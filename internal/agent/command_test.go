@@ -120,7 +120,7 @@ func (h *host) newAgent() *Agent {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	a, err := New(Options{Config: h.cfg, Identity: id, Log: newLogger(h.log, "codedeploy-agent", true)})
+	a, err := New(Options{Config: h.cfg, Identity: id, Log: NewLogger(h.log, "codedeploy-agent", true)})
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,10 +13,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"grapnel/internal/agent/config"
+	"grapnel/internal/agent/identity"
+	"grapnel/internal/agent/logfile"
+	"grapnel/internal/atomicfile"
 )
 
 // Errors of Start, Stop and Status that scripts tell apart by the exit code.
@@ -26,8 +29,8 @@ var (
 
 // Start runs the agent in the foreground until ctx ends. What the operator should see at once goes to out; everything
 // else to the log file.
-func Start(ctx context.Context, cfg Config, warnings []string, out io.Writer) error {
-	unix.Umask(0o022) // what hooks and unpacking rely on (agent.md 12)
+func Start(ctx context.Context, cfg config.Config, warnings []string, out io.Writer) error {
+	setUmask()
 	pid, err := lockPID(cfg)
 	if err != nil {
 		return err
@@ -38,12 +41,12 @@ func Start(ctx context.Context, cfg Config, warnings []string, out io.Writer) er
 		return err
 	}
 	defer root.Close()
-	file, err := openDaily(cfg.LogDir, cfg.ProgramName)
+	file, err := logfile.OpenDaily(cfg.LogDir, cfg.ProgramName, logModes(cfg))
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	log := newLogger(file, cfg.ProgramName, cfg.Verbose)
+	log := NewLogger(file, cfg.ProgramName, cfg.Verbose)
 	if err := run(ctx, cfg, warnings, log, out); err != nil {
 		log.Error("the agent ends", slog.Any("error", err))
 		return err
@@ -51,12 +54,28 @@ func Start(ctx context.Context, cfg Config, warnings []string, out io.Writer) er
 	return nil
 }
 
-func run(ctx context.Context, cfg Config, warnings []string, log *slog.Logger, out io.Writer) error {
+// logModes are those of the log folder and the files in it.
+func logModes(cfg config.Config) logfile.Modes {
+	if cfg.Hardening.RestrictLogDir {
+		return logfile.Modes{Dir: 0o750, File: 0o640}
+	}
+	return logfile.Modes{Dir: 0o755, File: 0o644}
+}
+
+func run(ctx context.Context, cfg config.Config, warnings []string, log *slog.Logger, out io.Writer) error {
 	for _, w := range warnings {
 		log.Warn(w)
 		fmt.Fprintln(out, "warning: "+w)
 	}
-	id, err := LoadIdentity(cfg.OnPremisesConfigFile)
+	if cfg.DisableCoreDumps {
+		if err := preventCoreDump(); err != nil {
+			log.Warn("a crash may write this host's keys into a core file", slog.Any("error", err))
+		}
+	}
+	if err := writeVersion(cfg.RootDir); err != nil {
+		log.Warn("other programs cannot read the agent's version", slog.Any("error", err))
+	}
+	id, err := identity.Load(ctx, IdentityOptions(cfg, log))
 	if err != nil {
 		return err
 	}
@@ -70,9 +89,33 @@ func run(ctx context.Context, cfg Config, warnings []string, log *slog.Logger, o
 	return a.Run(ctx)
 }
 
+// IdentityOptions are what the configuration says about who this host is.
+func IdentityOptions(cfg config.Config, log *slog.Logger) identity.Options {
+	return identity.Options{
+		OnPremisesFile:   cfg.OnPremisesConfigFile,
+		DisableIMDSv1:    cfg.DisableIMDSv1,
+		FIPS:             cfg.UseFIPSMode,
+		AuthPolicy:       cfg.EnableAuthPolicy,
+		CommandEndpoint:  cfg.DeployControlEndpoint,
+		MetadataEndpoint: os.Getenv("AWS_EC2_METADATA_SERVICE_ENDPOINT"),
+		Environ:          os.Getenv,
+		Log:              log,
+	}
+}
+
+// writeVersion tells programs beside the agent its version, in the file and the form of stock agents (agent.md 12).
+func writeVersion(root string) error {
+	path := filepath.Join(filepath.Dir(root), ".version")
+	content := []byte("agent_version: " + Version + "\n")
+	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, content) {
+		return nil // the package's own
+	}
+	return atomicfile.WriteFile(path, content, 0o444)
+}
+
 // Status returns the process number of the running agent, or ErrNotRunning. A process file that a crash left behind stays:
 // removing it could hit that of an agent that starts at this moment, and only the lock says whether it counts.
-func Status(cfg Config) (int, error) {
+func Status(cfg config.Config) (int, error) {
 	f := pidFile(cfg)
 	locked, err := isLocked(f.lockPath())
 	if err != nil {
@@ -86,15 +129,14 @@ func Status(cfg Config) (int, error) {
 
 // Stop ends the running agent and waits for it. It refuses while a lifecycle event is under way, because the event would
 // hold the agent up (agent.md 1.1). A stopped agent is no error.
-func Stop(ctx context.Context, cfg Config) error {
+func Stop(ctx context.Context, cfg config.Config) error {
 	pid, err := Status(cfg)
 	if errors.Is(err, ErrNotRunning) {
 		return nil
 	} else if err != nil {
 		return err
 	}
-	names := layout{root: cfg.RootDir, tracking: cfg.OngoingDeploymentTracking}
-	pending, err := (&tracker{dir: names.trackingDir()}).pending()
+	pending, err := newTracker(cfg).pending()
 	if err != nil {
 		return fmt.Errorf("the agent is not stopped: %w", err)
 	}
@@ -102,13 +144,13 @@ func Stop(ctx context.Context, cfg Config) error {
 	if len(pending) > 0 {
 		return fmt.Errorf("the agent is not stopped, because a lifecycle event of deployment %s is in progress: try again when it has ended", pending[0].deployment)
 	}
-	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
+	if err := terminate(pid); err != nil {
 		return fmt.Errorf("cannot stop the agent (PID %d): %w", pid, err)
 	}
 	return waitForEnd(ctx, cfg, pid)
 }
 
-func waitForEnd(ctx context.Context, cfg Config, pid int) error {
+func waitForEnd(ctx context.Context, cfg config.Config, pid int) error {
 	ctx, cancel := context.WithTimeout(ctx, cfg.KillAgentMaxWait)
 	defer cancel()
 	for {
@@ -130,7 +172,9 @@ type pid struct {
 	lock *os.File
 }
 
-func pidFile(cfg Config) pid { return pid{path: filepath.Join(cfg.PIDDir, cfg.ProgramName+".pid")} }
+func pidFile(cfg config.Config) pid {
+	return pid{path: filepath.Join(cfg.PIDDir, cfg.ProgramName+".pid")}
+}
 
 func (p pid) lockPath() string { return p.path + ".lock" }
 
@@ -144,15 +188,15 @@ const (
 // lockRoot claims the deployment root. Another agent with a process file of its own would take this one's commands for
 // interrupted ones, and end their scripts.
 func lockRoot(root string) (*os.File, error) {
-	if err := makeDir(root); err != nil {
-		return nil, err
+	if err := os.MkdirAll(root, 0o755); err != nil {
+		return nil, fmt.Errorf("cannot make root_dir: %w", err)
 	}
 	lock, err := os.OpenFile(filepath.Join(root, ".lock"), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("cannot lock root_dir: %w", err)
 	}
-	err = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
+	locked, err := tryLock(lock, true)
+	if err == nil && !locked {
 		err = fmt.Errorf("%w with the same root_dir and another pid_dir", ErrRunning)
 	}
 	if err != nil {
@@ -162,25 +206,25 @@ func lockRoot(root string) (*os.File, error) {
 }
 
 // lockPID claims to be the only agent with this process file.
-func lockPID(cfg Config) (pid, error) {
+func lockPID(cfg config.Config) (pid, error) {
 	p := pidFile(cfg)
-	if err := makeDir(cfg.PIDDir); err != nil {
-		return pid{}, err
+	if err := os.MkdirAll(cfg.PIDDir, 0o755); err != nil {
+		return pid{}, fmt.Errorf("cannot make pid_dir: %w", err)
 	}
 	lock, err := os.OpenFile(p.lockPath(), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return pid{}, fmt.Errorf("cannot make the process file: %w", err)
 	}
-	err = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	for try := 1; errors.Is(err, unix.EWOULDBLOCK) && try < lockTries; try++ {
+	locked, err := tryLock(lock, true)
+	for try := 1; err == nil && !locked && try < lockTries; try++ {
 		time.Sleep(lockPause)
-		err = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		locked, err = tryLock(lock, true)
 	}
 	if err != nil {
+		return pid{}, errors.Join(fmt.Errorf("cannot lock %s: %w", p.lockPath(), err), lock.Close())
+	}
+	if !locked {
 		lock.Close()
-		if !errors.Is(err, unix.EWOULDBLOCK) {
-			return pid{}, fmt.Errorf("cannot lock %s: %w", p.lockPath(), err)
-		}
 		number, err := p.read()
 		if err != nil {
 			return pid{}, ErrRunning
@@ -221,11 +265,9 @@ func isLocked(path string) (bool, error) {
 		return false, fmt.Errorf("cannot tell whether the agent runs: %w", err)
 	}
 	defer lock.Close()
-	err = unix.Flock(int(lock.Fd()), unix.LOCK_SH|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		return true, nil
-	} else if err != nil {
+	free, err := tryLock(lock, false)
+	if err != nil {
 		return false, fmt.Errorf("cannot tell whether the agent runs: %w", err)
 	}
-	return false, nil
+	return !free, nil
 }

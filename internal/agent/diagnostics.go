@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"grapnel/internal/agent/executor"
 	"grapnel/internal/awsapi"
 )
 
@@ -23,25 +24,13 @@ func succeeded(note string) report {
 	}}
 }
 
-// scriptFailure is the end of a hook whose script failed.
-type scriptFailure struct {
-	code    awsapi.DiagnosticsCode
-	script  string // location as the AppSpec has it
-	message string
-	log     string // tail of the event's output
-}
-
-// Error returns what happened and what can be done about it.
-func (f *scriptFailure) Error() string { return f.message }
-
 func failed(err error) report {
 	r := report{awsapi.CommandStatusFailed, awsapi.CompletionDiagnostics{
 		ErrorCode: awsapi.CodeUnknownError, Message: err.Error(),
 	}}
-	var script *scriptFailure
-	if errors.As(err, &script) {
+	if script, ok := errors.AsType[*executor.ScriptError](err); ok {
 		r.diagnostics = awsapi.CompletionDiagnostics{
-			ErrorCode: script.code, ScriptName: script.script, Message: script.message, Log: script.log,
+			ErrorCode: script.Code, ScriptName: script.Script, Message: script.Message, Log: script.Log,
 		}
 	}
 	return r

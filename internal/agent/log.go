@@ -22,7 +22,8 @@ type lineHandler struct {
 	attrs   []slog.Attr
 }
 
-func newLogger(out io.Writer, program string, verbose bool) *slog.Logger {
+// NewLogger returns a log in that form. verbose includes what is only of interest when something is looked for.
+func NewLogger(out io.Writer, program string, verbose bool) *slog.Logger {
 	h := &lineHandler{mu: &sync.Mutex{}, out: out, program: program}
 	if verbose {
 		h.level = slog.LevelDebug

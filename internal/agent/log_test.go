@@ -13,7 +13,7 @@ import (
 func TestLogLines(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	log := newLogger(&out, "codedeploy-agent", false)
+	log := NewLogger(&out, "codedeploy-agent", false)
 	log.Debug("unseen")
 	log.With(slog.String("id", "c-1")).Warn("two\nlines", slog.Duration("after", 1234567*time.Microsecond))
 	want := regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d WARN  \[codedeploy-agent\(\d+\)\]: two\n  lines id="c-1" after="1.235s"\n$`)

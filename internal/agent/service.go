@@ -14,6 +14,8 @@ import (
 
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
+	"grapnel/internal/agent/config"
+	"grapnel/internal/agent/identity"
 	"grapnel/internal/awsapi"
 	"grapnel/internal/awsjson"
 	"grapnel/internal/backoff"
@@ -28,35 +30,31 @@ type service struct {
 	gate        gate
 }
 
-func newService(cfg Config, id Identity, version string, hc *http.Client) (*service, error) {
-	endpoint, err := cfg.endpoint(id.Region)
-	if err != nil {
-		return nil, err
-	}
+func newService(cfg config.Config, id identity.Identity, hc *http.Client) *service {
 	name, prefix := awsapi.CommandService, awsapi.CommandPrefix
 	if cfg.EnableAuthPolicy {
 		name, prefix = awsapi.CommandServiceSecure, awsapi.CommandPrefixSecure
 	}
 	return &service{
 		client: awsjson.Client{
-			Endpoint: endpoint,
+			Endpoint: id.CommandEndpoint,
 			HTTP:     hc,
 			Header: http.Header{
-				awsapi.AgentVersionHeader: {version},
-				"User-Agent":              {"codedeploy-agent/" + version},
+				awsapi.AgentVersionHeader: {Version},
+				"User-Agent":              {"codedeploy-agent/" + Version},
 			},
 			Sign: signer(id, name),
 		},
 		prefix:      prefix,
 		hostID:      id.HostID,
 		callTimeout: cfg.HTTPReadTimeout,
-	}, nil
+	}
 }
 
 // errNoCredentials says that a request was not sent because there is nothing to sign it with.
 var errNoCredentials = errors.New("no credentials")
 
-func signer(id Identity, service string) func(*http.Request, string) error {
+func signer(id identity.Identity, service string) func(*http.Request, string) error {
 	s := v4.NewSigner()
 	return func(req *http.Request, bodyHash string) error {
 		c, err := id.Credentials.Retrieve(req.Context())

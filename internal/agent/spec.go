@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -8,44 +9,16 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/smallstep/pkcs7"
 
+	"grapnel/internal/agent/executor"
+	"grapnel/internal/agent/install"
+	"grapnel/internal/agent/source"
 	"grapnel/internal/awsapi"
-	"grapnel/internal/bundle"
 )
-
-// specification is what the service wants of this host, verified and checked (agent.md 5.2).
-type specification struct {
-	DeploymentID       string
-	GroupID            string
-	GroupName          string
-	ApplicationName    string
-	Creator            string
-	DeploymentType     string
-	AppSpecFilename    string
-	FileExistsBehavior string   // of the deployment; the AppSpec's own goes before it
-	PossibleEvents     []string // nil when the service did not say
-	Revision           revision
-}
-
-// revision says where the bundle comes from.
-type revision struct {
-	Type string // S3, GitHub, Local File, Local Directory
-	S3   s3Revision
-}
-
-type s3Revision struct {
-	Bucket, Key   string
-	BundleType    bundle.Type
-	Version, ETag string
-}
-
-// String is the revision's address as people write it.
-func (r s3Revision) String() string { return "s3://" + r.Bucket + "/" + r.Key }
 
 // verifier knows which specifications this host obeys.
 type verifier struct {
@@ -55,7 +28,7 @@ type verifier struct {
 
 // open verifies an envelope's signature and reads the specification in it. As in stock agents the signer's certificate is
 // taken from the message and neither its chain nor its dates count (agent.md 5.1): who wants to know the signer pins it.
-func (v verifier) open(e *awsapi.Envelope) (*specification, error) {
+func (v verifier) open(e *awsapi.Envelope) (*executor.Deployment, error) {
 	if e == nil || awsapi.Value(e.Payload) == "" {
 		return nil, errors.New("the deployment specification is empty")
 	}
@@ -106,17 +79,18 @@ type wireSpec struct {
 		AgentOverrides struct{ FileExistsBehavior string }
 	}
 	AllPossibleLifecycleEvents []string
-	Revision                   *struct {
-		RevisionType string
-		S3Revision   *struct{ Bucket, Key, BundleType, Version, ETag string }
-	}
+	Revision                   json.RawMessage
+	GitHubAccessToken          string
+
+	// ReuseArchiveFromDeploymentId names a deployment whose archive is the same (agent.md 10.5).
+	ReuseArchiveFromDeploymentId string
 
 	// HostIdentifier and ExpiresAt bind the document to one host and one time. A Grapnel server adds them, AWS does not.
 	HostIdentifier string
 	ExpiresAt      *time.Time
 }
 
-func (v verifier) parse(content []byte) (*specification, error) {
+func (v verifier) parse(content []byte) (*executor.Deployment, error) {
 	var w wireSpec
 	if err := json.Unmarshal(content, &w); err != nil {
 		return nil, fmt.Errorf("it is not the JSON it should be: %w", err)
@@ -132,31 +106,40 @@ func (v verifier) parse(content []byte) (*specification, error) {
 			return nil, fmt.Errorf("%s is missing", required.name)
 		}
 	}
-	spec := &specification{
-		DeploymentID:       shortID(w.DeploymentId),
+	revision, err := source.ParseRevision(orEmpty(w.Revision), w.GitHubAccessToken)
+	if err != nil {
+		return nil, err
+	}
+	d := &executor.Deployment{
+		ID:                 shortID(w.DeploymentId),
 		GroupID:            w.DeploymentGroupId,
 		GroupName:          w.DeploymentGroupName,
 		ApplicationName:    w.ApplicationName,
-		Creator:            orElse(w.DeploymentCreator, "user"),
-		DeploymentType:     orElse(w.DeploymentType, "IN_PLACE"),
-		AppSpecFilename:    orElse(w.AppSpecFilename, "appspec.yml"),
-		FileExistsBehavior: strings.ToUpper(orElse(w.AgentActionOverrides.AgentOverrides.FileExistsBehavior, disallow)),
+		Creator:            cmp.Or(w.DeploymentCreator, "user"),
+		Type:               cmp.Or(w.DeploymentType, "IN_PLACE"),
+		AppSpecFilename:    cmp.Or(w.AppSpecFilename, "appspec.yml"),
+		FileExistsBehavior: strings.ToUpper(cmp.Or(w.AgentActionOverrides.AgentOverrides.FileExistsBehavior, install.Disallow)),
 		PossibleEvents:     w.AllPossibleLifecycleEvents,
+		Revision:           revision,
+		ReuseArchiveFrom:   w.ReuseArchiveFromDeploymentId,
 	}
-	for _, name := range []string{spec.DeploymentID, spec.GroupID} {
+	for _, name := range []string{d.ID, d.GroupID} {
 		if !isFolderName(name) {
 			return nil, fmt.Errorf("%q cannot be the name of a folder", name)
 		}
 	}
-	if !filepath.IsLocal(spec.AppSpecFilename) {
-		return nil, fmt.Errorf("AppSpecFilename %q leads out of the bundle", spec.AppSpecFilename)
+	if !filepath.IsLocal(d.AppSpecFilename) {
+		return nil, fmt.Errorf("AppSpecFilename %q leads out of the bundle", d.AppSpecFilename)
 	}
-	revision, err := w.revision()
-	if err != nil {
-		return nil, err
+	return d, nil
+}
+
+// orEmpty makes a member that is not there one without content.
+func orEmpty(document json.RawMessage) []byte {
+	if document == nil {
+		return []byte("{}")
 	}
-	spec.Revision = revision
-	return spec, nil
+	return document
 }
 
 // checkBinding refuses a genuine document that was meant for another host or another time. Who pins the signer has a
@@ -179,32 +162,6 @@ func (v verifier) checkBinding(w *wireSpec) error {
 	return nil
 }
 
-// bundleTypes are the formats of bundles in S3.
-var bundleTypes = []bundle.Type{bundle.Tar, bundle.Tgz, bundle.Zip}
-
-func (w *wireSpec) revision() (revision, error) {
-	if w.Revision == nil || w.Revision.RevisionType == "" {
-		return revision{}, errors.New("the specification lacks Revision, or its RevisionType")
-	}
-	r := revision{Type: w.Revision.RevisionType}
-	switch r.Type {
-	case "GitHub", "Local File", "Local Directory":
-		return r, nil
-	case "S3":
-	default:
-		return revision{}, fmt.Errorf("RevisionType %q is none of S3, GitHub, Local File and Local Directory", r.Type)
-	}
-	s3 := w.Revision.S3Revision
-	if s3 == nil || s3.Bucket == "" || s3.Key == "" || s3.BundleType == "" {
-		return revision{}, errors.New("an S3 revision needs Bucket, Key and BundleType")
-	}
-	r.S3 = s3Revision{Bucket: s3.Bucket, Key: s3.Key, BundleType: bundle.Type(s3.BundleType), Version: s3.Version, ETag: s3.ETag}
-	if !slices.Contains(bundleTypes, r.S3.BundleType) {
-		return revision{}, fmt.Errorf("BundleType %q is none of tar, tgz and zip", s3.BundleType)
-	}
-	return r, nil
-}
-
 // shortID takes the id out of an ARN that ends in "deployment/<id>".
 func shortID(id string) string {
 	if !strings.HasPrefix(id, "arn:") {
@@ -215,11 +172,4 @@ func shortID(id string) string {
 
 func isFolderName(name string) bool {
 	return name != "" && !strings.HasPrefix(name, ".") && !strings.ContainsAny(name, "/\x00\n")
-}
-
-func orElse(value, fallback string) string {
-	if value == "" {
-		return fallback
-	}
-	return value
 }

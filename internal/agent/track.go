@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"grapnel/internal/agent/config"
+	"grapnel/internal/agent/logfile"
 	"grapnel/internal/atomicfile"
 	"grapnel/internal/awsapi"
 	"grapnel/internal/script"
@@ -20,8 +22,9 @@ import (
 // identifier, and beside it, while a script runs, a hidden file that names the script's process group. Stock agents read
 // the first and pass over the others: a third file holds the report of a command that has ended until it is delivered.
 type tracker struct {
-	dir string
-	mu  sync.Mutex // a command's end must not remove the record of the next command of the same deployment
+	dir   string
+	modes logfile.Modes
+	mu    sync.Mutex // a command's end must not remove the record of the next command of the same deployment
 }
 
 // tracked is a command that was under way when its record was written.
@@ -34,6 +37,14 @@ type tracked struct {
 
 // staleAfter is the age at which a record counts no more: the service has long given the command up.
 const staleAfter = 24 * time.Hour
+
+func newTracker(cfg config.Config) *tracker {
+	t := &tracker{dir: filepath.Join(cfg.RootDir, cfg.OngoingDeploymentTracking), modes: logfile.Modes{Dir: 0o755, File: 0o644}}
+	if cfg.Hardening.RestrictAgentDirs {
+		t.modes = logfile.Modes{Dir: 0o700, File: 0o600}
+	}
+	return t
+}
 
 func (t *tracker) path(deployment string) string { return filepath.Join(t.dir, deployment) }
 
@@ -49,10 +60,10 @@ func (t *tracker) reportPath(deployment string) string {
 func (t *tracker) begin(deployment, commandID string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err := makeDir(t.dir); err != nil {
-		return err
+	if err := os.MkdirAll(t.dir, t.modes.Dir); err != nil {
+		return fmt.Errorf("cannot make the folder for commands under way: %w", err)
 	}
-	if err := atomicfile.WriteFile(t.path(deployment), []byte(commandID), 0o644); err != nil {
+	if err := atomicfile.WriteFile(t.path(deployment), []byte(commandID), t.modes.File); err != nil {
 		return fmt.Errorf("cannot record that the command is under way: %w", err)
 	}
 	return nil
@@ -73,7 +84,7 @@ func (t *tracker) script(deployment string, pgid int) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return os.WriteFile(t.hookPath(deployment), data, 0o644)
+	return os.WriteFile(t.hookPath(deployment), data, t.modes.File)
 }
 
 // storedReport is a report on disk.
@@ -91,7 +102,7 @@ func (t *tracker) report(deployment, commandID string, end report) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err := atomicfile.WriteFile(t.reportPath(deployment), data, 0o644); err != nil {
+	if err := atomicfile.WriteFile(t.reportPath(deployment), data, t.modes.File); err != nil {
 		return fmt.Errorf("cannot record how the command ended: %w", err)
 	}
 	return nil

@@ -1,4 +1,4 @@
-package agent
+package executor
 
 import (
 	"bytes"
@@ -7,14 +7,16 @@ import (
 	"sync"
 	"time"
 
+	"grapnel/internal/agent/logfile"
 	"grapnel/internal/script"
 )
 
 // deploymentsLog is the log of all deployments' output on this host (agent.md 11). Several hooks write to it at a time.
 type deploymentsLog struct {
-	mu   sync.Mutex
-	path string
-	file *sizedFile
+	mu    sync.Mutex
+	path  string
+	modes logfile.Modes
+	file  *logfile.Sized
 }
 
 // Write appends whole lines. The file is opened with the first of them.
@@ -22,7 +24,7 @@ func (d *deploymentsLog) Write(lines []byte) (n int, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.file == nil {
-		if d.file, err = openSized(d.path); err != nil {
+		if d.file, err = logfile.OpenSized(d.path, d.modes); err != nil {
 			d.file = nil
 			return 0, err
 		}
@@ -35,7 +37,7 @@ func (d *deploymentsLog) Write(lines []byte) (n int, err error) {
 // writes hundreds of megabytes is not slowed down, and one which writes little can be watched.
 type hookLog struct {
 	deployment string
-	scripts    *sizedFile
+	scripts    *logfile.Sized
 	all        *deploymentsLog // nil when the configuration switches it off
 	log        *slog.Logger
 
@@ -56,12 +58,12 @@ const (
 	hookLogPeriod = 200 * time.Millisecond
 )
 
-func openHookLog(dir deploymentDir, deployment string, all *deploymentsLog, log *slog.Logger) (*hookLog, error) {
-	scripts, err := openSized(dir.scriptsLog())
+func (e *Executor) openHookLog(d *Deployment) (*hookLog, error) {
+	scripts, err := logfile.OpenSized(e.ScriptsLog(d), logfile.Modes{Dir: e.modes.logDir, File: e.modes.logFile})
 	if err != nil {
 		return nil, err
 	}
-	l := &hookLog{deployment: deployment, scripts: scripts, all: all, log: log, stop: make(chan struct{})}
+	l := &hookLog{deployment: d.ID, scripts: scripts, all: e.deployments, log: e.Log, stop: make(chan struct{})}
 	l.flushing.Go(l.flushNowAndThen)
 	return l, nil
 }

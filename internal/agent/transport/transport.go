@@ -1,4 +1,6 @@
-package agent
+// Package transport makes the HTTP client of the agent: proxy, certificate authorities and time limits as configured
+// (agent.md 2, 3.4).
+package transport
 
 import (
 	"crypto/tls"
@@ -11,13 +13,14 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"grapnel/internal/agent/config"
 )
 
 const connectTimeout = 15 * time.Second
 
-// newHTTPClient returns the client for the command service and for S3: proxy and certificate authorities as configured.
-// Each call has its own time limit.
-func newHTTPClient(cfg Config) (*http.Client, error) {
+// New returns the client for the command service and for the sources of bundles. Each call has a time limit of its own.
+func New(cfg config.Config) (*http.Client, error) {
 	roots, err := trustedRoots(cfg.CAFile)
 	if err != nil {
 		return nil, err
@@ -48,7 +51,7 @@ func proxyOf(uri string) (func(*http.Request) (*url.URL, error), error) {
 		return nil, errors.New("proxy_uri is no URL such as http://proxy:3128") // without it: it may hold a password
 	}
 	return func(r *http.Request) (*url.URL, error) {
-		if isLoopback(r.URL.Hostname()) {
+		if config.IsLoopback(r.URL.Hostname()) {
 			return nil, nil
 		}
 		return address, nil

@@ -1,4 +1,4 @@
-package agent
+package executor
 
 import (
 	"fmt"
@@ -14,7 +14,7 @@ import (
 
 // findScript returns why a script cannot be run, nil when its file is there. The advice comes before the path, which is
 // long: summaries cut messages at their end.
-func findScript(archive string, s appspec.Script) *scriptFailure {
+func findScript(archive string, s appspec.Script) *ScriptError {
 	path := scriptPath(archive, s.Location)
 	if _, err := os.Stat(path); err == nil {
 		return nil
@@ -24,7 +24,7 @@ func findScript(archive string, s appspec.Script) *scriptFailure {
 		message += " A location is looked up below the archive, the unpacked bundle, also when it begins with \"/\"."
 	}
 	message += " Looked for it at " + filepath.Clean(path)
-	return &scriptFailure{code: awsapi.CodeScriptMissing, script: s.Location, message: message}
+	return &ScriptError{Code: awsapi.CodeScriptMissing, Script: s.Location, Message: message}
 }
 
 // suggestion is a sentence that names the file of an archive which was probably meant by a path that is not there, "" when

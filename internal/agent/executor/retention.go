@@ -1,4 +1,4 @@
-package agent
+package executor
 
 import (
 	"cmp"
@@ -12,20 +12,20 @@ import (
 
 // retire removes the oldest deployments of a group so that, with the current one, at most maxRevisions are left, but never
 // the one that was installed last: it is what a failed deployment goes back to (agent.md 6.3).
-func (e *executor) retire(spec *specification) error {
-	folder := e.layout.group(spec.GroupID)
+func (e *Executor) retire(d *Deployment) error {
+	folder := e.layout.group(d.GroupID)
 	entries, err := os.ReadDir(folder)
 	if err != nil {
 		return fmt.Errorf("cannot list old deployments: %w", err)
 	}
 	entries = slices.DeleteFunc(entries, func(entry fs.DirEntry) bool {
-		return !entry.IsDir() || entry.Name() == spec.DeploymentID
+		return !entry.IsDir() || entry.Name() == d.ID
 	})
-	extra := len(entries) - e.maxRevisions + 1
+	extra := len(entries) - e.MaxRevisions + 1
 	if extra <= 0 {
 		return nil
 	}
-	last, _, err := readPointer(e.layout.lastSuccessful(spec.GroupID))
+	last, _, err := readPointer(e.layout.lastSuccessful(d.GroupID))
 	if err != nil {
 		return err
 	}
@@ -34,10 +34,10 @@ func (e *executor) retire(spec *specification) error {
 	for _, entry := range entries[:min(extra, len(entries))] {
 		path := filepath.Join(folder, entry.Name())
 		if err := os.RemoveAll(path); err != nil {
-			e.log.Warn("an old deployment cannot be removed", slog.String("folder", path), slog.Any("error", err))
+			e.Log.Warn("an old deployment cannot be removed", slog.String("folder", path), slog.Any("error", err))
 			continue
 		}
-		e.log.Info("removed an old deployment", slog.String("folder", path))
+		e.Log.Info("removed an old deployment", slog.String("folder", path))
 	}
 	return nil
 }

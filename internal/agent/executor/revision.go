@@ -1,4 +1,4 @@
-package agent
+package executor
 
 import (
 	"errors"
@@ -43,18 +43,18 @@ func findAppSpec(dir deploymentDir, name string) (string, error) {
 	return path, nil
 }
 
-// source says whose scripts an event runs.
-type source int
+// origin says whose scripts an event runs.
+type origin int
 
 const (
-	current source = iota
+	current origin = iota
 	lastSuccessful
 	mostRecent
 )
 
-// sourceOf implements the table of agent.md 9.1.
-func sourceOf(event string, spec *specification) source {
-	rollback := spec.Creator == "codeDeployRollback" && spec.DeploymentType == "BLUE_GREEN"
+// originOf implements the table of agent.md 9.1.
+func originOf(event string, d *Deployment) origin {
+	rollback := d.Creator == "codeDeployRollback" && d.Type == "BLUE_GREEN"
 	switch lifecycle.Event(event) {
 	case lifecycle.BeforeBlockTraffic, lifecycle.AfterBlockTraffic:
 		if rollback {
@@ -79,30 +79,30 @@ type chosen struct {
 
 // choose returns the revision for an event, false when there is none: the first deployment of a group has no revision to
 // stop. An earlier revision counts only until the current one is unpacked.
-func (l layout) choose(event string, spec *specification) (chosen, bool, error) {
-	dir := l.deployment(spec.GroupID, spec.DeploymentID)
-	from := sourceOf(event, spec)
+func (l layout) choose(event string, d *Deployment) (chosen, bool, error) {
+	dir := l.deployment(d.GroupID, d.ID)
+	from := originOf(event, d)
 	if from == current {
 		return chosen{dir: dir}, true, nil
 	}
 	if _, err := os.Stat(dir.archive()); err == nil {
 		return chosen{dir: dir}, true, nil
 	}
-	pointer := l.lastSuccessful(spec.GroupID)
+	pointer := l.lastSuccessful(d.GroupID)
 	if from == mostRecent {
-		pointer = l.mostRecent(spec.GroupID)
+		pointer = l.mostRecent(d.GroupID)
 	}
 	previous, found, err := readPointer(pointer)
 	return chosen{dir: previous, previous: true}, found, err
 }
 
 // scripts returns what an event runs, nothing when there is no revision to run it for.
-func (l layout) scripts(event string, spec *specification) (chosen, []appspec.Script, error) {
-	from, found, err := l.choose(event, spec)
+func (l layout) scripts(event string, d *Deployment) (chosen, []appspec.Script, error) {
+	from, found, err := l.choose(event, d)
 	if err != nil || !found {
 		return chosen{}, nil, err
 	}
-	app, err := loadAppSpec(from.dir, spec.AppSpecFilename)
+	app, err := loadAppSpec(from.dir, d.AppSpecFilename)
 	if err != nil && from.previous {
 		return chosen{}, nil, fmt.Errorf("%s runs the scripts of the revision installed before this one: %w%s", event, err, wayPast(event))
 	} else if err != nil {
@@ -123,12 +123,12 @@ func wayPast(event string) string {
 
 // isHook reports whether a command names an event whose scripts this agent runs. Custom events are those that the service
 // lists beyond its own.
-func isHook(event string, spec *specification) bool {
+func isHook(event string, d *Deployment) bool {
 	info, known := lifecycle.Lookup(lifecycle.Event(event))
 	if known {
 		return info.Runner == lifecycle.Host && info.Scripts != lifecycle.NoScripts
 	}
-	return slices.Contains(spec.PossibleEvents, event)
+	return slices.Contains(d.PossibleEvents, event)
 }
 
 // scriptPath is where a location leads: below the archive even when it starts with "/", but "../" may leave it. The path
@@ -142,5 +142,6 @@ func scriptPath(archive, location string) string {
 }
 
 func isOutside(archive, location string) bool {
-	return !isAtOrBelow(filepath.Clean(scriptPath(archive, location)), archive)
+	rest, inside := strings.CutPrefix(filepath.Clean(scriptPath(archive, location)), archive)
+	return !inside || rest != "" && rest[0] != '/'
 }

@@ -1,4 +1,4 @@
-package agent
+package executor
 
 import (
 	"errors"
@@ -12,9 +12,8 @@ import (
 // layout names what the agent keeps below its deployment root (agent.md 6). The names are those of stock agents, so that
 // one agent can take over from another on a host.
 type layout struct {
-	root     string
-	program  string
-	tracking string
+	root    string
+	program string
 }
 
 func (l layout) group(group string) string { return filepath.Join(l.root, group) }
@@ -47,8 +46,6 @@ func (l layout) deploymentsLog() string {
 	return filepath.Join(l.root, "deployment-logs", l.program+"-deployments.log")
 }
 
-func (l layout) trackingDir() string { return filepath.Join(l.root, l.tracking) }
-
 // deploymentDir is the folder of one deployment.
 type deploymentDir string
 
@@ -56,14 +53,6 @@ type deploymentDir string
 func (d deploymentDir) bundle() string     { return filepath.Join(string(d), "bundle.tar") }
 func (d deploymentDir) archive() string    { return filepath.Join(string(d), "deployment-archive") }
 func (d deploymentDir) scriptsLog() string { return filepath.Join(string(d), "logs", "scripts.log") }
-
-// makeDir makes a folder and those above it.
-func makeDir(path string) error {
-	if err := os.MkdirAll(path, 0o755); err != nil {
-		return fmt.Errorf("cannot make the folder %s: %w", path, err)
-	}
-	return nil
-}
 
 // readPointer returns the deployment that a pointer file names, false when there is no such file.
 func readPointer(path string) (deploymentDir, bool, error) {

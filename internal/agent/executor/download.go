@@ -1,0 +1,77 @@
+package executor
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"grapnel/internal/agent/install"
+	"grapnel/internal/agent/source"
+	"grapnel/internal/atomicfile"
+	"grapnel/internal/bundle"
+)
+
+// downloadBundle gets the revision and unpacks it (agent.md 10). What a failure leaves behind is removed: a bundle that
+// filled the disk must not make the next deployment fail too. The note says when nothing had to be downloaded.
+func (e *Executor) downloadBundle(ctx context.Context, d *Deployment) (note string, err error) {
+	dir := e.layout.deployment(d.GroupID, d.ID)
+	if err := e.retire(d); err != nil {
+		return "", err
+	}
+	if err := discard(dir); err != nil {
+		return "", err
+	}
+	if e.reuse(ctx, d) {
+		note = "the archive of deployment " + d.ReuseArchiveFrom + " was reused"
+	} else if err := e.acquire(ctx, d, dir); err != nil {
+		discard(dir) //nolint:errcheck // the first error is the one that tells
+		return "", err
+	}
+	if err := makeDir(e.layout.instructionsDir(), e.modes.private); err != nil {
+		return "", err
+	}
+	return note, atomicfile.WriteFile(e.layout.mostRecent(d.GroupID), []byte(dir), e.modes.state)
+}
+
+func discard(dir deploymentDir) error {
+	for _, path := range []string{dir.bundle(), dir.archive()} {
+		if err := os.RemoveAll(path); err != nil {
+			return fmt.Errorf("cannot remove what an earlier attempt left: %w", err)
+		}
+	}
+	return nil
+}
+
+// acquire fetches the bundle, unpacks it, and looks for its AppSpec.
+func (e *Executor) acquire(ctx context.Context, d *Deployment, dir deploymentDir) error {
+	got, err := e.Source.Fetch(ctx, d.Revision, dir.bundle(), dir.archive())
+	if err != nil {
+		return err
+	}
+	if !got.Unpacked {
+		if err := e.unpack(ctx, d.Revision.Type(), dir); err != nil {
+			return err
+		}
+	}
+	_, err = findAppSpec(dir, d.AppSpecFilename)
+	return err
+}
+
+// maxEntries is far above what anybody deploys. It bounds what a bundle can do to file systems that make inodes as needed,
+// where nothing runs out that could be checked.
+const maxEntries = 1_000_000
+
+func (e *Executor) unpack(ctx context.Context, t bundle.Type, dir deploymentDir) error {
+	options := bundle.Options{
+		MaxSize: e.MaxUnpacked, MaxEntries: maxEntries,
+		Owners: os.Geteuid() == 0 && !e.Hardening.IgnoreOwnership, // as tar does
+	}
+	if _, err := bundle.Extract(ctx, dir.bundle(), t, dir.archive(), options); err != nil {
+		return fmt.Errorf("the bundle cannot be unpacked: %w", err)
+	}
+	if _, err := bundle.StripWrapper(dir.archive()); err != nil {
+		return fmt.Errorf("the bundle cannot be unpacked: %w", err)
+	}
+	return nil
+}

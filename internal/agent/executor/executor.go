@@ -1,0 +1,183 @@
+// Package executor runs the commands of a deployment on this host: DownloadBundle, Install, and the hook scripts of every
+// other lifecycle event (agent.md 4.6, 6, 8, 9, 10). It knows nothing of the service that sends them: the agent runs it for
+// commands that it has polled, codedeploy-local for a person.
+//
+//	download.go    DownloadBundle: retention, fetch, unpack          (retention.go; packages source and bundle)
+//	install.go     Install: preflight, plan, clean up, copy          (preflight.go; package install)
+//	hooks.go       every other event: the scripts of the right revision (revision.go, environment.go, hooklog.go; package script)
+//	layout.go      names on disk
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"grapnel/internal/agent/logfile"
+	"grapnel/internal/agent/source"
+	"grapnel/internal/awsapi"
+	"grapnel/internal/lifecycle"
+)
+
+// Deployment is what a command belongs to: the verified specification of the service (agent.md 5.2), or what the command
+// line of codedeploy-local says.
+type Deployment struct {
+	ID                 string
+	GroupID            string // names the group's folder
+	GroupName          string
+	ApplicationName    string
+	Creator            string
+	Type               string // IN_PLACE or BLUE_GREEN
+	AppSpecFilename    string
+	FileExistsBehavior string   // DISALLOW, OVERWRITE or RETAIN; the AppSpec's own goes before it
+	PossibleEvents     []string // nil when nobody said
+	Revision           source.Revision
+	ReuseArchiveFrom   string // id of an earlier deployment of the group with the same revision, "" for none (agent.md 10.5)
+}
+
+// Options are what an Executor needs.
+type Options struct {
+	Root         string // deployment root
+	Program      string // begins the name of the deployments log
+	MaxRevisions int    // deployments kept per group, the current one included
+	MaxUnpacked  int64  // bytes that a bundle may unpack to, 0 = no limit
+	Source       *source.Source
+	Environ      []string // of the agent; scripts inherit it without its credentials
+	Region       string   // for scripts whose environment names none
+	DeploymentsLog, ReuseArchives,
+	TrustBundles bool
+	Hardening Hardening
+	Log       *slog.Logger
+}
+
+// Hardening are the switches of agent.md 15 that concern commands.
+type Hardening struct {
+	RejectSymlinks                 bool
+	RejectPathTraversal            bool
+	RejectUnsafePermissions        bool
+	RejectUnconfinedSELinux        bool
+	RejectSymlinkPermissionTargets bool
+	IgnoreOwnership                bool
+	RestrictDirs                   bool // modes of what the executor makes below Root
+	RestrictHookEnv                bool
+	StripLoaderEnv                 bool
+}
+
+// Executor runs commands, several at a time, but for each deployment group only one.
+type Executor struct {
+	Options
+	layout      layout
+	modes       modes
+	env         []string // what scripts inherit
+	workDir     string   // of scripts: the agent's own
+	deployments *deploymentsLog
+}
+
+// New makes the deployment root.
+func New(o Options) (*Executor, error) {
+	workDir, err := os.Getwd()
+	if err != nil {
+		return nil, fmt.Errorf("the folder that this program was started in is gone: %w", err)
+	}
+	e := &Executor{
+		Options: o,
+		layout:  layout{root: o.Root, program: o.Program},
+		modes:   modesOf(o.Hardening.RestrictDirs),
+		env:     baseEnvironment(o.Environ, o.Region, o.Hardening),
+		workDir: workDir,
+	}
+	if err := makeDir(o.Root, e.modes.passable); err != nil {
+		return nil, err
+	}
+	if o.DeploymentsLog {
+		e.deployments = &deploymentsLog{path: e.layout.deploymentsLog(), modes: logfile.Modes{Dir: e.modes.logDir, File: e.modes.logFile}}
+	}
+	return e, nil
+}
+
+// modes are those of what the executor makes (agent.md 6, 15). Below a passable folder a script of another user can reach
+// its own file without seeing what else there is.
+type modes struct{ passable, private, logDir, logFile, state fs.FileMode }
+
+func modesOf(restricted bool) modes {
+	if restricted {
+		return modes{passable: 0o711, private: 0o700, logDir: 0o750, logFile: 0o640, state: 0o600}
+	}
+	return modes{passable: 0o755, private: 0o755, logDir: 0o755, logFile: 0o644, state: 0o644}
+}
+
+// ScriptError is the end of a hook whose script failed.
+type ScriptError struct {
+	Code    awsapi.DiagnosticsCode
+	Script  string // location as the AppSpec has it
+	Message string
+	Log     string // tail of the event's output
+}
+
+// Error returns what happened and what can be done about it.
+func (e *ScriptError) Error() string { return e.Message }
+
+// Watcher hears what happens while scripts run; each of its functions may be nil.
+type Watcher struct {
+	// Started is called with the process group of each script.
+	Started func(pgid int)
+	// Line is called with each line of a script's output, in order. It must not block; line is valid during the call.
+	Line func(script, stream string, line []byte)
+}
+
+// ErrUnsupported is the end of a command that this agent does not know.
+var ErrUnsupported = errors.New("unsupported command type")
+
+// Run executes one command. The note is for whoever reads how the command ended. A failed script is a *[ScriptError].
+func (e *Executor) Run(ctx context.Context, command string, d *Deployment, w Watcher) (note string, err error) {
+	download, install := command == string(lifecycle.DownloadBundle), command == string(lifecycle.Install)
+	if !download && !install && !isHook(command, d) {
+		return "", fmt.Errorf("%w %q: this agent runs DownloadBundle, Install and lifecycle event hooks", ErrUnsupported, command)
+	}
+	for _, dir := range []string{e.layout.group(d.GroupID), e.Folder(d)} {
+		if err := makeDir(dir, e.modes.passable); err != nil {
+			return "", err
+		}
+	}
+	switch {
+	case download:
+		return e.downloadBundle(ctx, d)
+	case install:
+		return e.install(ctx, d)
+	default:
+		return "", e.hook(ctx, command, d, w)
+	}
+}
+
+// IsNoop reports whether a command has nothing to run (agent.md 4.5). When that cannot be told the answer is no: running
+// it will show what is wrong.
+func (e *Executor) IsNoop(command string, d *Deployment) bool {
+	if command == string(lifecycle.DownloadBundle) || command == string(lifecycle.Install) {
+		return false
+	}
+	if !isHook(command, d) {
+		return true
+	}
+	_, scripts, err := e.layout.scripts(command, d)
+	return err == nil && len(scripts) == 0
+}
+
+// Folder is where a deployment's bundle, archive and logs lie.
+func (e *Executor) Folder(d *Deployment) string { return string(e.layout.deployment(d.GroupID, d.ID)) }
+
+// ScriptsLog is the log of a deployment's scripts.
+func (e *Executor) ScriptsLog(d *Deployment) string {
+	return e.layout.deployment(d.GroupID, d.ID).scriptsLog()
+}
+
+// makeDir makes a folder and those above it.
+func makeDir(path string, mode fs.FileMode) error {
+	if err := os.MkdirAll(path, mode); err != nil {
+		return fmt.Errorf("cannot make the folder %s: %w", filepath.Clean(path), err)
+	}
+	return nil
+}
