@@ -258,6 +258,42 @@ type Commands interface {
 	OpenBundles(ctx context.Context, host string) ([]awsapi.S3Location, error)
 }
 
+// LogChunk is output of the scripts of one Work, as its agent sent it in one update.
+type LogChunk struct {
+	Work  string
+	Seq   int64 // as the agent counts the chunks of a Work: greater with each
+	Size  int64 // bytes by which it counts against LogLimits
+	Lines []awsapi.LogLine
+
+	// Filled in when it is read.
+	Place         int64 // in the log of its deployment, counted from 1 without gaps
+	Target, Event string
+	Cut           bool // a limit was reached here: there are no lines, and nothing of this Work follows
+}
+
+// LogLimits bound what is kept, in bytes.
+type LogLimits struct {
+	Work, Deployment int64
+}
+
+// LogFilter selects a part of a deployment's log; zero members select all.
+type LogFilter struct {
+	Deployment    string // required
+	After         int64  // a place
+	Target, Event string
+	Limit         int // chunks
+}
+
+// Logs keeps what scripts write. A deployment takes its log with it.
+type Logs interface {
+	// AppendLog stores chunks behind the logs of their deployments, in the given order, all or nothing. One whose Seq is not
+	// greater than that of its Work's last was stored before and is left out; so is one whose Work is gone or cut. In the
+	// place of the first one that exceeds a limit comes the mark that something is missing.
+	AppendLog(ctx context.Context, chunks []LogChunk, limits LogLimits) error
+	// LogChunks returns chunks in the order of their places. A reader who has seen a place has missed none before it.
+	LogChunks(ctx context.Context, f LogFilter) ([]LogChunk, error)
+}
+
 // User is an identity of the IAM endpoint.
 type User struct {
 	Name      string
@@ -310,6 +346,7 @@ type Store interface {
 	Deployments
 	Rounds
 	Commands
+	Logs
 	Identities
 	Secrets
 	Ping(ctx context.Context) error
