@@ -9,14 +9,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"syscall"
 
 	"grapnel/internal/agent"
 	"grapnel/internal/agent/config"
-	"grapnel/internal/agent/doctor"
-	"grapnel/internal/agent/local"
 )
 
 const usage = `Usage: codedeploy-agent [--config-file PATH] COMMAND
@@ -54,12 +51,6 @@ func main() {
 
 // Main runs one command line and returns the exit code.
 func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	if name := strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe"); name == "codedeploy-local" {
-		return local.Main(ctx, args, stdout, stderr)
-	}
-	if len(args) > 0 && args[0] == "deploy-local" {
-		return local.Main(ctx, args[1:], stdout, stderr)
-	}
 	command, configFile, err := parse(args)
 	if err != nil {
 		fmt.Fprintf(stderr, "error: %v\n\n%s", err, usage)
@@ -72,9 +63,6 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case "version":
 		fmt.Fprintln(stdout, "codedeploy-agent "+agent.Version)
 		return exitOK
-	}
-	if command == "doctor" {
-		return doctor.Main(ctx, configFile, stdout)
 	}
 	cfg, warnings, err := config.Load(configFile)
 	if err != nil {

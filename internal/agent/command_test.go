@@ -12,6 +12,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"grapnel/internal/agent/executor"
+	"grapnel/internal/agent/identity"
+	"grapnel/internal/agent/source"
 	"grapnel/internal/awsapi"
 	"grapnel/internal/bundle"
 )
@@ -116,11 +119,12 @@ func TestManyCommandsAtATime(t *testing.T) {
 // newAgent prepares an agent of the host without starting it.
 func (h *host) newAgent() *Agent {
 	h.t.Helper()
-	id, err := LoadIdentity(h.cfg.OnPremisesConfigFile)
+	log := NewLogger(h.log, "codedeploy-agent", true)
+	id, err := identity.Load(h.t.Context(), IdentityOptions(h.cfg, log))
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	a, err := New(Options{Config: h.cfg, Identity: id, Log: NewLogger(h.log, "codedeploy-agent", true)})
+	a, err := New(Options{Config: h.cfg, Identity: id, Log: log})
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -130,17 +134,17 @@ func (h *host) newAgent() *Agent {
 // nearlyOver is a command whose hour has passed but for so much time for its scripts.
 func (h *host) nearlyOver(event string, left time.Duration) *commandRun {
 	a := h.newAgent()
-	return &commandRun{agent: a, cmd: command{name: event}, log: a.log, acknowledged: time.Now().Add(left + scriptMargin - eventLimit)}
+	return &commandRun{agent: a, cmd: command{name: event}, log: a.log, acknowledged: time.Now().Add(left + executor.ScriptMargin - eventLimit)}
 }
 
 // A hook that hangs is reported by the agent before the service gives the event up, however long its timeout.
 func TestHookThatTakesTheWholeHour(t *testing.T) {
 	t.Parallel()
-	if eventLimit >= time.Hour || eventLimit-scriptMargin < time.Hour-time.Minute {
-		t.Errorf("scripts have %v of an event, events %v; want a little less than an hour", eventLimit-scriptMargin, eventLimit)
+	if eventLimit >= time.Hour || eventLimit-executor.ScriptMargin < time.Hour-time.Minute {
+		t.Errorf("scripts have %v of an event, events %v; want a little less than an hour", eventLimit-executor.ScriptMargin, eventLimit)
 	}
 	h := newHost(t, newFake(t))
-	spec := &specification{DeploymentID: "d-HANG", GroupID: "group-1", AppSpecFilename: "appspec.yml"}
+	spec := &executor.Deployment{ID: "d-HANG", GroupID: "group-1", AppSpecFilename: "appspec.yml"}
 	oneHook("#!/bin/sh\necho hanging\nsleep 600\n", "location: hook.sh").write(t, h.archive("d-HANG"))
 	end := h.nearlyOver("AfterInstall", time.Second).execute(t.Context(), spec)
 	if end.diagnostics.ErrorCode != awsapi.CodeScriptTimedOut {
@@ -166,9 +170,9 @@ func TestDownloadThatTakesTheWholeHour(t *testing.T) {
 		}
 		return operation == "GetObject"
 	})
-	spec := &specification{DeploymentID: "d-SLOW", GroupID: "group-1", AppSpecFilename: "appspec.yml",
-		Revision: revision{Type: "S3", S3: s3Revision{Bucket: "bundles", Key: "d-SLOW.zip", BundleType: bundle.Zip}}}
-	end := h.nearlyOver("DownloadBundle", time.Second-scriptMargin).execute(t.Context(), spec)
+	spec := &executor.Deployment{ID: "d-SLOW", GroupID: "group-1", AppSpecFilename: "appspec.yml",
+		Revision: source.Revision{S3: &source.S3{Bucket: "bundles", Key: "d-SLOW.zip", Type: bundle.Zip}}}
+	end := h.nearlyOver("DownloadBundle", time.Second-executor.ScriptMargin).execute(t.Context(), spec)
 	if end.diagnostics.ErrorCode != awsapi.CodeUnknownError {
 		t.Errorf("end = %+v, want code 5", end)
 	}

@@ -92,14 +92,13 @@ func run(ctx context.Context, cfg config.Config, warnings []string, log *slog.Lo
 // IdentityOptions are what the configuration says about who this host is.
 func IdentityOptions(cfg config.Config, log *slog.Logger) identity.Options {
 	return identity.Options{
-		OnPremisesFile:   cfg.OnPremisesConfigFile,
-		DisableIMDSv1:    cfg.DisableIMDSv1,
-		FIPS:             cfg.UseFIPSMode,
-		AuthPolicy:       cfg.EnableAuthPolicy,
-		CommandEndpoint:  cfg.DeployControlEndpoint,
-		MetadataEndpoint: os.Getenv("AWS_EC2_METADATA_SERVICE_ENDPOINT"),
-		Environ:          os.Getenv,
-		Log:              log,
+		OnPremisesFile:  cfg.OnPremisesConfigFile,
+		DisableIMDSv1:   cfg.DisableIMDSv1,
+		FIPS:            cfg.UseFIPSMode,
+		AuthPolicy:      cfg.EnableAuthPolicy,
+		CommandEndpoint: cfg.DeployControlEndpoint,
+		S3Endpoint:      cfg.S3EndpointOverride,
+		Log:             log,
 	}
 }
 

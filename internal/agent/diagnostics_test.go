@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"grapnel/internal/agent/executor"
 	"grapnel/internal/awsapi"
 )
 
@@ -21,7 +22,7 @@ func TestPayload(t *testing.T) {
 		{succeeded(""), `{"error_code":0,"script_name":"","message":"Succeeded: ","log":""}`},
 		{succeeded("CompletedNoopCommand"), `{"error_code":0,"script_name":"","message":"Succeeded: CompletedNoopCommand","log":""}`},
 		{failed(errors.New("<&>")), `{"error_code":5,"script_name":"","message":"<&>","log":""}`},
-		{failed(&scriptFailure{4, "a.sh", "m", "l\n"}), `{"error_code":4,"script_name":"a.sh","message":"m","log":"l\n"}`},
+		{failed(&executor.ScriptError{Code: 4, Script: "a.sh", Message: "m", Log: "l\n"}), `{"error_code":4,"script_name":"a.sh","message":"m","log":"l\n"}`},
 	} {
 		if got := test.report.payload(); got != test.want {
 			t.Errorf("payload = %s, want %s", got, test.want)
@@ -37,7 +38,7 @@ func TestPayloadFits(t *testing.T) {
 		times := rapid.IntRange(1, 2000).Draw(t, "times")
 		message := "BEGIN" + strings.Repeat(noise.Draw(t, "message"), rapid.IntRange(1, 2000).Draw(t, "message times"))
 		log := strings.Repeat(noise.Draw(t, "log"), times) + "END"
-		payload := failed(&scriptFailure{awsapi.CodeScriptFailed, "a.sh", message, log}).payload()
+		payload := failed(&executor.ScriptError{Code: awsapi.CodeScriptFailed, Script: "a.sh", Message: message, Log: log}).payload()
 		if len(payload) > awsapi.MaxEnvelopePayload || !utf8.ValidString(payload) {
 			t.Fatalf("payload of %d bytes, valid UTF-8: %v", len(payload), utf8.ValidString(payload))
 		}

@@ -32,6 +32,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/smallstep/pkcs7"
 
+	"grapnel/internal/agent/config"
 	"grapnel/internal/awsapi"
 	"grapnel/internal/awsjson"
 	"grapnel/internal/lifecycle"
@@ -361,7 +362,7 @@ func (f *fake) mustDeploy(doc specDoc) map[string]completion {
 type host struct {
 	*fake
 	t    testing.TB
-	cfg  Config
+	cfg  config.Config
 	dir  string // everything is below it
 	log  *lockedBuffer
 	stop func() error
@@ -370,7 +371,7 @@ type host struct {
 // newHost prepares a host without starting its agent.
 func newHost(t testing.TB, f *fake) *host {
 	dir := t.TempDir()
-	cfg := DefaultConfig()
+	cfg := config.Default()
 	cfg.RootDir = filepath.Join(dir, "root")
 	cfg.LogDir = filepath.Join(dir, "log")
 	cfg.PIDDir = filepath.Join(dir, "pid")
@@ -392,14 +393,7 @@ func startHost(t testing.TB) *host {
 // start runs the agent until the test ends or stop is called.
 func (h *host) start() {
 	h.t.Helper()
-	id, err := LoadIdentity(h.cfg.OnPremisesConfigFile)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	a, err := New(Options{Config: h.cfg, Identity: id, Log: NewLogger(h.log, "codedeploy-agent", true)})
-	if err != nil {
-		h.t.Fatal(err)
-	}
+	a := h.newAgent()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()

@@ -8,8 +8,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"grapnel/internal/awsapi"
 )
 
@@ -105,21 +103,51 @@ func TestMessagesForScriptsThatAreNotThere(t *testing.T) {
 	}
 }
 
-// A script of the new revision that is not there is told of at Install, before anything changes, but fails at its event.
-func TestMissingScriptIsToldOfEarly(t *testing.T) {
+// A script that is not in the bundle fails Install with the code of its own event, before anything on the host is changed.
+func TestMissingScriptFailsBeforeAnythingChanges(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)
+	app := h.path("app")
 	revision := oneHook("#!/bin/sh\n", "location: hok.sh")
-	ends := h.deploy(h.put("d-EARLY", revision.zip(t)))
-	if got := ends["Install"].Status; got != awsapi.CommandStatusSucceeded {
-		t.Errorf("Install = %s, want it to succeed", got)
+	revision["appspec.yml"] += "files:\n  - source: hook.sh\n    destination: " + app + "\n"
+	end := h.deploy(h.put("d-EARLY", revision.zip(t)))["Install"]
+	if end.ErrorCode != awsapi.CodeScriptMissing || end.ScriptName != "hok.sh" {
+		t.Errorf("Install = %+v, want code %d", end, awsapi.CodeScriptMissing)
 	}
-	if got := ends["AfterInstall"].ErrorCode; got != awsapi.CodeScriptMissing {
-		t.Errorf("AfterInstall has code %d, want %d", got, awsapi.CodeScriptMissing)
+	wantContains(t, "message", end.Message, `Did you mean "hook.sh"`, "AfterInstall would fail, so nothing was changed on this host")
+	if exists(app) {
+		t.Error("the application's folder was made")
 	}
-	log := h.log.String()
-	if warned, installed := strings.Index(log, "a hook of the new revision will fail"), strings.Index(log, `command="AfterInstall"`); warned < 0 || warned > installed {
-		t.Errorf("no early warning in the log:\n%s", log)
+}
+
+// What an earlier script may still bring is a doubt, told in the note of a successful Install; what the very next script
+// needs is not.
+func TestPreflightOfUsersAndInterpreters(t *testing.T) {
+	t.Parallel()
+	h := startHost(t)
+	spec := func(first, second string) files {
+		return files{
+			"appspec.yml": "version: 0.0\nos: linux\nhooks:\n  AfterInstall:\n    - location: a.sh\n  ApplicationStart:\n    - location: b.sh\n",
+			"a.sh":        first, "b.sh": second,
+		}
+	}
+	const fine, missing = "#!/bin/sh\n", "#!/usr/bin/env no-such-interpreter\n"
+	for i, test := range []struct {
+		revision files
+		code     awsapi.DiagnosticsCode
+		want     string
+	}{
+		{spec(missing, fine), awsapi.CodeUnknownError, `AfterInstall would fail, so nothing was changed on this host: the interpreter of script a.sh, "no-such-interpreter"`},
+		{spec(fine, missing), awsapi.CodeSuccess, `ApplicationStart may fail: the interpreter of script b.sh, "no-such-interpreter"`},
+		{oneHook(fine, "location: hook.sh\n      runas: no-such-user"), awsapi.CodeUnknownError, `runas: there is no user "no-such-user"`},
+	} {
+		doc := h.put(fmt.Sprintf("d-%d", i), test.revision.zip(t))
+		h.run("DownloadBundle", doc)
+		end := h.run("Install", doc)
+		if end.ErrorCode != test.code {
+			t.Errorf("%d: code %d, want %d", i, end.ErrorCode, test.code)
+		}
+		wantContains(t, "message", end.Message, test.want)
 	}
 }
 
@@ -205,16 +233,6 @@ func TestHookEnvironment(t *testing.T) {
 	}
 }
 
-func TestBaseEnvironmentHasNoSecrets(t *testing.T) {
-	t.Parallel()
-	got := baseEnvironment([]string{"PATH=/bin", "AWS_SECRET_ACCESS_KEY=s", "AWS_ACCESS_KEY_ID=a", "AWS_SESSION_TOKEN=t",
-		"AWS_SHARED_CREDENTIALS_FILE=/root/c", "CODEDEPLOY_GITHUB_TOKEN=g", "BUNDLE_VERSION=old", "AWS_PROFILE=p"}, "eu-west-1")
-	want := []string{"PATH=/bin", "AWS_PROFILE=p", "AWS_REGION=eu-west-1"}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("environment (-want +got):\n%s", diff)
-	}
-}
-
 // Scripts run in the AppSpec's order, and the first that fails ends the event.
 func TestFirstFailingScriptEndsTheEvent(t *testing.T) {
 	t.Parallel()
@@ -255,43 +273,12 @@ func TestFailureOfThePreviousRevisionSaysSo(t *testing.T) {
 	wantContains(t, "message", end.Message, "no unpacked revision at "+h.archive("d-FIRST"), "--ignore-application-stop-failures")
 }
 
-// The table of agent.md 9.1.
-func TestSourceOfScripts(t *testing.T) {
-	t.Parallel()
-	normal := &specification{Creator: "user", DeploymentType: "IN_PLACE"}
-	rollback := &specification{Creator: "codeDeployRollback", DeploymentType: "BLUE_GREEN"}
-	for event, want := range map[string][2]source{
-		"BeforeBlockTraffic": {lastSuccessful, mostRecent},
-		"AfterBlockTraffic":  {lastSuccessful, mostRecent},
-		"ApplicationStop":    {lastSuccessful, lastSuccessful},
-		"BeforeInstall":      {current, current},
-		"AfterInstall":       {current, current},
-		"ApplicationStart":   {current, current},
-		"ValidateService":    {current, current},
-		"BeforeAllowTraffic": {current, lastSuccessful},
-		"AfterAllowTraffic":  {current, lastSuccessful},
-		"Custom":             {current, current},
-	} {
-		if got := [2]source{sourceOf(event, normal), sourceOf(event, rollback)}; got != want {
-			t.Errorf("%s: normally and on rollback %v, want %v", event, got, want)
-		}
-	}
-}
-
 func TestUnsupportedCommand(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)
 	// A command that is no hook has nothing to run, so the service ends it.
 	if end := h.run("UpdateDeploymentAgent", h.put("d-OTHER", nil)); end.Status != "noop" {
 		t.Errorf("end = %+v, want a no-op", end)
-	}
-	e := &executor{layout: layout{root: h.path("elsewhere")}}
-	_, err := e.run(t.Context(), "Dance", &specification{GroupID: "g", DeploymentID: "d"}, nil)
-	if err == nil || !strings.Contains(err.Error(), `unsupported command type "Dance"`) {
-		t.Errorf("error = %v, want unsupported", err)
-	}
-	if exists(h.path("elsewhere")) {
-		t.Error("a folder was made for an unsupported command")
 	}
 }
 

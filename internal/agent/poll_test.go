@@ -17,6 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-cmp/cmp"
 
+	"grapnel/internal/agent/config"
+	"grapnel/internal/agent/identity"
 	"grapnel/internal/awsapi"
 )
 
@@ -166,7 +168,7 @@ func TestPanicIsReported(t *testing.T) {
 	t.Parallel()
 	h := newHost(t, newFake(t))
 	a := h.newAgent()
-	a.executor.bundles = bundleStore{} // without a client a download panics
+	a.executor.Source = nil // a download panics
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()
@@ -235,12 +237,14 @@ func (o *offline) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // pollFor runs an agent against a network for a while, on the bubble's clock.
 func pollFor(t *testing.T, network *offline, wait, d time.Duration) *Agent {
-	cfg := DefaultConfig()
+	cfg := config.Default()
 	cfg.RootDir = filepath.Join(t.TempDir(), "root")
 	cfg.WaitBetweenRuns = wait
 	cfg.DeployControlEndpoint = "http://127.0.0.1:1"
-	keys := credentialsFunc(func() (aws.Credentials, error) { return aws.Credentials{AccessKeyID: "a", SecretAccessKey: "s"}, nil })
-	a, err := New(Options{Config: cfg, Identity: Identity{HostID: testHost, Region: "us-east-1", Credentials: keys}, Log: slog.New(slog.DiscardHandler)})
+	keys := aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+		return aws.Credentials{AccessKeyID: "a", SecretAccessKey: "s"}, nil
+	})
+	a, err := New(Options{Config: cfg, Identity: identity.Identity{CommandEndpoint: "http://127.0.0.1:1", HostID: testHost, Region: "us-east-1", Credentials: keys}, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

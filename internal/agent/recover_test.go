@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"grapnel/internal/agent/config"
 	"grapnel/internal/awsapi"
 	"grapnel/internal/script"
 )
@@ -32,7 +33,7 @@ func TestMain(m *testing.M) {
 func startAgent(path string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	cfg, warnings, err := LoadConfig(path)
+	cfg, warnings, err := config.Load(path)
 	if err == nil {
 		err = Start(ctx, cfg, warnings, os.Stderr)
 	}

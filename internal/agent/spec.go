@@ -15,7 +15,6 @@ import (
 	"github.com/smallstep/pkcs7"
 
 	"grapnel/internal/agent/executor"
-	"grapnel/internal/agent/install"
 	"grapnel/internal/agent/source"
 	"grapnel/internal/awsapi"
 )
@@ -118,7 +117,7 @@ func (v verifier) parse(content []byte) (*executor.Deployment, error) {
 		Creator:            cmp.Or(w.DeploymentCreator, "user"),
 		Type:               cmp.Or(w.DeploymentType, "IN_PLACE"),
 		AppSpecFilename:    cmp.Or(w.AppSpecFilename, "appspec.yml"),
-		FileExistsBehavior: strings.ToUpper(cmp.Or(w.AgentActionOverrides.AgentOverrides.FileExistsBehavior, install.Disallow)),
+		FileExistsBehavior: strings.ToUpper(cmp.Or(w.AgentActionOverrides.AgentOverrides.FileExistsBehavior, "DISALLOW")),
 		PossibleEvents:     w.AllPossibleLifecycleEvents,
 		Revision:           revision,
 		ReuseArchiveFrom:   w.ReuseArchiveFromDeploymentId,

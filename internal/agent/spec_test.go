@@ -12,6 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-cmp/cmp"
 
+	"grapnel/internal/agent/executor"
+	"grapnel/internal/agent/source"
 	"grapnel/internal/awsapi"
 	"grapnel/internal/bundle"
 )
@@ -41,10 +43,10 @@ func TestStockSpecification(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &specification{
-		DeploymentID: "d-1", GroupID: "g", GroupName: "web", ApplicationName: "shop", Creator: "user", DeploymentType: "IN_PLACE",
+	want := &executor.Deployment{
+		ID: "d-1", GroupID: "g", GroupName: "web", ApplicationName: "shop", Creator: "user", Type: "IN_PLACE",
 		AppSpecFilename: "appspec.yml", FileExistsBehavior: "DISALLOW",
-		Revision: revision{Type: "S3", S3: s3Revision{Bucket: "b", Key: "k", BundleType: bundle.Tgz}},
+		Revision: source.Revision{S3: &source.S3{Bucket: "b", Key: "k", Type: bundle.Tgz}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("specification (-want +got):\n%s", diff)
@@ -96,7 +98,7 @@ func TestRefusedSpecifications(t *testing.T) {
 		{"a list", key.sign(t, []byte("[]")), "not the JSON"},
 		{"folder names", key.sign(t, s3Doc().with("DeploymentGroupId", "../../etc").json(t)), "cannot be the name of a folder"},
 		{"AppSpec elsewhere", key.sign(t, s3Doc().with("AppSpecFilename", "../appspec.yml").json(t)), "leads out of the bundle"},
-		{"revision type", key.sign(t, s3Doc().with("Revision", map[string]any{"RevisionType": "Floppy"}).json(t)), `RevisionType "Floppy"`},
+		{"revision type", key.sign(t, s3Doc().with("Revision", map[string]any{"RevisionType": "Floppy"}).json(t)), `"Floppy"`},
 		{"no revision", key.sign(t, s3Doc().with("Revision", nil).json(t)), "lacks Revision, or its RevisionType"},
 	}
 	for _, name := range []string{"DeploymentId", "DeploymentGroupId", "DeploymentGroupName", "ApplicationName"} {
@@ -116,7 +118,7 @@ func TestRefusedSpecifications(t *testing.T) {
 			name     string
 			envelope *awsapi.Envelope
 			want     string
-		}{"no " + member, key.sign(t, doc.json(t)), "needs Bucket, Key and BundleType"})
+		}{"no " + member, key.sign(t, doc.json(t)), "an S3 revision lacks " + member})
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"grapnel/internal/agent"
+	"grapnel/internal/agent/config"
 	"grapnel/internal/awsapi"
 	"grapnel/internal/bundle"
 	"grapnel/internal/server"
@@ -137,11 +138,11 @@ func (d *demo) deployThrice(ctx context.Context, parts *errgroup.Group) error {
 		return err
 	}
 	// The host agent of this program, in this process.
-	config, warnings, err := agent.LoadConfig(d.path("agent/codedeployagent.yml"))
+	agentConfig, warnings, err := config.Load(d.path("agent/codedeployagent.yml"))
 	if err != nil {
 		return err
 	}
-	parts.Go(func() error { return agent.Start(ctx, config, warnings, io.Discard) })
+	parts.Go(func() error { return agent.Start(ctx, agentConfig, warnings, io.Discard) })
 	t := &timeline{client: d.client, out: d.out, style: d.style, scriptLog: func(id string) string {
 		return filepath.Join(d.path("agent"), "root", group, id, "logs", "scripts.log")
 	}}

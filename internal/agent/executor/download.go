@@ -3,11 +3,8 @@ package executor
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 
-	"grapnel/internal/agent/install"
-	"grapnel/internal/agent/source"
 	"grapnel/internal/atomicfile"
 	"grapnel/internal/bundle"
 )
@@ -22,9 +19,7 @@ func (e *Executor) downloadBundle(ctx context.Context, d *Deployment) (note stri
 	if err := discard(dir); err != nil {
 		return "", err
 	}
-	if e.reuse(ctx, d) {
-		note = "the archive of deployment " + d.ReuseArchiveFrom + " was reused"
-	} else if err := e.acquire(ctx, d, dir); err != nil {
+	if err := e.acquire(ctx, d, dir); err != nil {
 		discard(dir) //nolint:errcheck // the first error is the one that tells
 		return "", err
 	}

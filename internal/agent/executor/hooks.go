@@ -6,22 +6,20 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
 	"grapnel/internal/appspec"
 	"grapnel/internal/awsapi"
-	"grapnel/internal/lifecycle"
 	"grapnel/internal/script"
 )
 
 // ErrEventLimit ends a command that the service is about to give up.
 var ErrEventLimit = errors.New("the time of a lifecycle event, an hour from its acknowledgement, has passed")
 
-// scriptMargin is how long before the end of a command's time its script ends: ending one takes up to twice
+// ScriptMargin is how long before the end of a command's time its script ends: ending one takes up to twice
 // [script.DefaultGrace], and the script's own failure tells more than that of its event.
-const scriptMargin = 3 * script.DefaultGrace
+const ScriptMargin = 3 * script.DefaultGrace
 
 // hook runs the scripts of one event, in the AppSpec's order, up to the first that fails (agent.md 9).
 func (e *Executor) hook(ctx context.Context, event string, d *Deployment, w Watcher) error {
@@ -70,7 +68,7 @@ func (r scriptRun) script(ctx context.Context, s appspec.Script) error {
 	}
 	timeout := s.Timeout
 	if deadline, ok := ctx.Deadline(); ok {
-		timeout = min(timeout, time.Until(deadline)-scriptMargin)
+		timeout = min(timeout, time.Until(deadline)-ScriptMargin)
 	}
 	if timeout <= 0 {
 		return r.blame(&ScriptError{Code: awsapi.CodeScriptTimedOut, Script: s.Location,

@@ -49,10 +49,17 @@ func (e *Executor) installOptions(d *Deployment, app *loadedAppSpec) install.Opt
 	return install.Options{
 		Archive:          e.layout.deployment(d.GroupID, d.ID).archive(),
 		AppSpec:          app.AppSpec,
+		AppSpecPath:      app.path,
 		Behavior:         d.FileExistsBehavior,
 		CleanupFile:      e.layout.cleanup(d.GroupID),
 		InstructionsFile: e.layout.instructions(d.GroupID),
-		Log:              e.Log,
+		Flags: install.Flags{
+			RejectPathTraversal:            e.Hardening.RejectPathTraversal,
+			RejectUnsafePermissions:        e.Hardening.RejectUnsafePermissions,
+			RejectUnconfinedSELinux:        e.Hardening.RejectUnconfinedSELinux,
+			RejectSymlinkPermissionTargets: e.Hardening.RejectSymlinkPermissionTargets,
+		},
+		Log: e.Log,
 	}
 }
 

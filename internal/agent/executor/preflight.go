@@ -58,7 +58,7 @@ func afterInstall() []string {
 // foresee returns why a script that is there could not be started.
 func (e *Executor) foresee(path string, s appspec.Script, app *loadedAppSpec) error {
 	if s.RunAs != "" {
-		if _, err := account.Lookup(s.RunAs); err != nil {
+		if _, err := account.Find(s.RunAs); err != nil {
 			return fmt.Errorf("script %s (AppSpec line %d): runas: %w", s.Location, s.Line, err)
 		}
 	}
