@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -60,12 +61,17 @@ func (r *receiver) send(ctx context.Context, payload string) error {
 	return nil
 }
 
-// lines returns the texts of everything stored.
-func (r *receiver) lines() []string {
+// updates returns everything stored.
+func (r *receiver) updates() []awsapi.UpdateDiagnostics {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return slices.Clone(r.stored)
+}
+
+// lines returns the texts of everything stored.
+func (r *receiver) lines() []string {
 	var all []string
-	for _, update := range r.stored {
+	for _, update := range r.updates() {
 		for _, l := range update.Lines {
 			all = append(all, l.Text)
 		}
@@ -88,7 +94,7 @@ func TestLinesArriveWhileTheScriptRuns(t *testing.T) {
 		want := []awsapi.UpdateDiagnostics{{Seq: 1, Lines: []awsapi.LogLine{
 			{Time: begin.UnixMilli(), Script: "scripts/start.sh", Stream: "stdout", Text: "starting"},
 		}}}
-		if diff := cmp.Diff(want, r.stored); diff != "" {
+		if diff := cmp.Diff(want, r.updates()); diff != "" {
 			t.Fatalf("at once (-want +got):\n%s", diff)
 		}
 		for i := range 10 {
@@ -96,17 +102,17 @@ func TestLinesArriveWhileTheScriptRuns(t *testing.T) {
 			s.Line("scripts/start.sh", "stderr", fmt.Appendf(nil, "%d <&> \xff", i))
 		}
 		synctest.Wait()
-		if len(r.stored) != 1 {
-			t.Errorf("%d updates after 100 ms, want one", len(r.stored))
+		if got := r.updates(); len(got) != 1 {
+			t.Errorf("%d updates after 100 ms, want one", len(got))
 		}
 		time.Sleep(100 * time.Millisecond)
 		synctest.Wait()
-		if len(r.stored) != 2 || len(r.stored[1].Lines) != 10 || r.stored[1].Lines[9].Text != "9 <&> \uFFFD" {
-			t.Errorf("after 200 ms: %+v, want the ten lines in one more", r.stored)
+		if got := r.updates(); len(got) != 2 || len(got[1].Lines) != 10 || got[1].Lines[9].Text != "9 <&> \uFFFD" {
+			t.Errorf("after 200 ms: %+v, want the ten lines in one more", got)
 		}
 		s.Close(t.Context())
-		if since := time.Since(begin); since != 200*time.Millisecond || len(r.stored) != 2 {
-			t.Errorf("closed after %s with %d updates, want at once and no more", since, len(r.stored))
+		if since := time.Since(begin); since != 200*time.Millisecond || len(r.updates()) != 2 {
+			t.Errorf("closed after %s with %d updates, want at once and no more", since, len(r.updates()))
 		}
 	})
 }
@@ -214,6 +220,7 @@ func TestUpdatesPerSecond(t *testing.T) {
 					s.Line("a.sh", "stdout", []byte(strings.Repeat("x", tt.line)))
 					time.Sleep(5 * time.Millisecond)
 				}
+				synctest.Wait()
 				if n := len(r.calls); n < tt.min || n > tt.max {
 					t.Errorf("%d updates in 10 s, want %d to %d", n, tt.min, tt.max)
 				}
