@@ -22,14 +22,30 @@ func (s *Source) fromHere(ctx context.Context, l Local, path string) (Result, er
 	case err != nil:
 		return Result{}, fmt.Errorf("cannot look at the bundle: %w", err)
 	case l.Type == Directory && !info.IsDir():
-		return Result{}, fmt.Errorf("%s is not a folder: give its type as tar, tgz or zip", location)
+		return Result{}, fmt.Errorf("%s is no folder: give its type, tar, tgz or zip", location)
 	case l.Type != Directory && info.IsDir():
-		return Result{}, fmt.Errorf("%s is a folder: give its type as directory", location)
+		return Result{}, fmt.Errorf("%s is a folder and not a %s file: give the type directory", location, l.Type)
 	case l.Type == Directory:
-		return Result{Unpacked: true}, os.CopyFS(path, os.DirFS(location))
+		return s.copyHere(ctx, location, path)
 	}
+	// The mode of the bundle is nothing of ours: a chmod would go through the link.
 	if err := os.Symlink(location, path); err != nil {
 		return Result{}, fmt.Errorf("cannot link to the bundle: %w", err)
 	}
 	return Result{Bytes: info.Size()}, nil
+}
+
+// copyHere copies a user's folder.
+func (s *Source) copyHere(ctx context.Context, folder, path string) (Result, error) {
+	c := copier{log: s.Log}
+	if s.Root != "" {
+		if root, err := os.Stat(s.Root); err == nil {
+			c.without = root
+		}
+	}
+	size, err := c.copyFolder(ctx, folder, path, func(bytes int64) error { return s.HasRoom(path, bytes) })
+	if err != nil {
+		return Result{}, fmt.Errorf("cannot copy the folder %s: %w", folder, err)
+	}
+	return Result{Bytes: size, Unpacked: true}, nil
 }

@@ -1,210 +1,241 @@
 package source
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net"
-	"os"
+	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/smithy-go"
+	"golang.org/x/sync/errgroup"
 
 	"grapnel/internal/backoff"
 )
 
 // fromS3 writes an object to path. It is the object that the revision means, or an error: the version and the ETag of the
-// revision are required of it, and of every part when a broken download is resumed.
-func (s *Source) fromS3(ctx context.Context, r S3, path string) (Result, error) {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+// revision are required of it, and every later request wants the object of the first.
+func (s *Source) fromS3(ctx context.Context, object S3, path string) (Result, error) {
+	file, err := s.create(path)
 	if err != nil {
-		return Result{}, fmt.Errorf("cannot make the bundle's file: %w", err)
+		return Result{}, err
 	}
-	defer file.Close()
-	d := download{source: s, client: s.s3Client(), revision: r, file: file, path: path}
+	defer file.file.Close()
+	d := download{source: s, object: object, bucket: s.bucket(object.Bucket), target: file}
 	if err := d.run(ctx); err != nil {
-		return Result{}, fmt.Errorf("cannot download %s: %w", r, err)
+		return Result{}, fmt.Errorf("cannot download %s: %w", object, err)
 	}
-	return Result{ETag: strings.Trim(d.etag, `"`), Bytes: d.size}, file.Close()
-}
-
-func (s *Source) s3Client() *s3.Client {
-	options := s3.Options{
-		Region:                     s.Region,
-		Credentials:                s.Credentials,
-		HTTPClient:                 s.HTTP,
-		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenSupported,
-		DisableLogOutputChecksumValidationSkipped: true,
-	}
-	switch {
-	case s.S3Endpoint != "":
-		options.BaseEndpoint = aws.String(s.S3Endpoint)
-		options.UsePathStyle = true
-	case s.FIPS:
-		options.EndpointOptions.UseFIPSEndpoint = aws.FIPSEndpointStateEnabled
-	}
-	return s3.New(options)
+	return Result{ETag: unquoted(d.etag), Bytes: d.size}, file.finish()
 }
 
 // download is one object on its way to a file.
+//
+//	one stream     |======>                           |   first reply accepted: ETag, checksum, room
+//	after a second |==========>                       |   much is still missing: the rest is divided
+//	four streams   |=============>|===>  |===>  |===> |   each resumes at the byte where it broke off
+//
+// The first stream carries on with the reply that it has. A download that takes less than a second never divides: on a fast
+// network a second stream only costs time, and the end of a small bundle is near.
 type download struct {
-	source   *Source
-	client   *s3.Client
-	revision S3
-	file     *os.File
-	path     string
+	source *Source
+	object S3
+	bucket bucket
+	target *target
 
-	accepted bool   // the first reply has come and passed
-	etag     string // of the object
-	size     int64
-	done     int64 // bytes in the file
+	// Of the first reply; later ones only read them.
+	etag   string
+	size   int64 // -1 when the store does not say
+	sum    *checksum
+	ranges bool // the store serves parts
+
+	undivided bool // do not divide: the store served something else than the part it was asked for
 }
 
-// downloadTries is how often a download is tried, counted anew whenever it got further.
-const downloadTries = 4
+// startOver is a failure after which what has come is worth nothing.
+type startOver struct{ err error }
+
+// Error tells what happened.
+func (s *startOver) Error() string { return s.err.Error() }
+
+// Unwrap makes the cause visible.
+func (s *startOver) Unwrap() error { return s.err }
+
+const (
+	// downloadTries is how often a stream is tried, counted anew whenever it got further.
+	downloadTries = 4
+	// beginnings is how often an object is begun: one that is replaced all the time cannot be had.
+	beginnings = 4
+	// streams is into how many a slow download is divided.
+	streams = 4
+	// dividedAfter and dividedFrom say when that is worth it: it takes longer than this, and so many bytes are missing.
+	dividedAfter = time.Second
+	dividedFrom  = 16 << 20
+)
 
 var downloadPauses = backoff.Exponential{First: 300 * time.Millisecond, Max: 5 * time.Second, Jitter: 0.25}
 
 func (d *download) run(ctx context.Context) error {
-	furthest := int64(0)
-	for try := 1; ; try++ {
-		err := d.part(ctx)
-		var broken *brokenOff
-		if !errors.As(err, &broken) || ctx.Err() != nil {
+	for begun := 1; ; begun++ {
+		err := d.whole(ctx)
+		var again *startOver
+		if !errors.As(err, &again) || begun == beginnings || ctx.Err() != nil {
 			return err
 		}
-		if d.done > furthest {
-			furthest, try = d.done, 1
+		d.undivided = true
+		d.source.Log.Warn("a download begins anew", slog.String("bundle", d.object.String()), slog.Any("error", err))
+	}
+}
+
+// whole downloads the object from its first byte on.
+func (d *download) whole(ctx context.Context) error {
+	d.etag, d.size, d.sum = "", -1, nil
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return d.first(ctx, group) })
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return d.sum.check(d.target.file, d.size)
+}
+
+// span is what one stream brings: the bytes from next up to end.
+type span struct{ next, end int64 }
+
+// first is the stream that every download starts with.
+func (d *download) first(ctx context.Context, group *errgroup.Group) error {
+	s := span{}
+	begun, divided := time.Now(), d.undivided
+	return d.stream(ctx, &s, func(piece []byte) {
+		d.sum.add(piece)
+		if !divided && d.ranges && s.end-s.next >= dividedFrom && time.Since(begun) >= dividedAfter {
+			divided = true
+			d.divide(ctx, group, &s)
+		}
+	})
+}
+
+// divide leaves a stream a share of what it has yet to bring, and starts others for the rest.
+func (d *download) divide(ctx context.Context, group *errgroup.Group, s *span) {
+	share := (s.end - s.next) / streams
+	for range streams - 1 {
+		other := span{s.end - share, s.end}
+		s.end = other.next
+		group.Go(func() error { return d.stream(ctx, &other, func([]byte) {}) })
+	}
+}
+
+// stream brings a span, with several tries. came is told of every piece.
+func (d *download) stream(ctx context.Context, s *span, came func(piece []byte)) error {
+	for try := 1; ; try++ {
+		before := s.next
+		err := d.request(ctx, s, came)
+		var broken *brokenOff
+		if !errors.As(err, &broken) || ctx.Err() != nil {
+			return whyEnded(ctx, err)
+		}
+		if s.next > before {
+			try = 1
 		}
 		if try == downloadTries {
 			return err
 		}
-		d.source.Log.Warn("a download broke off and is tried again", slog.String("bundle", d.revision.String()),
-			slog.Int64("at_byte", d.done), slog.Any("error", err))
+		d.source.Log.Warn("a download broke off and is tried again", slog.String("bundle", d.object.String()),
+			slog.Int64("at_byte", s.next), slog.Any("error", err))
 		if err := backoff.Sleep(ctx, downloadPauses.Pause(try)); err != nil {
 			return err
 		}
 	}
 }
 
-// brokenOff is a failure of the network, before or in the middle of an object's body.
-type brokenOff struct{ err error }
-
-// Error returns the network's own words.
-func (b *brokenOff) Error() string { return b.err.Error() }
-
-// Unwrap makes the cause visible.
-func (b *brokenOff) Unwrap() error { return b.err }
-
-// part downloads what is missing, as far as the connection carries.
-func (d *download) part(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	out, err := d.client.GetObject(ctx, d.request())
+// request brings what is missing of a span, as far as the connection carries.
+func (d *download) request(ctx context.Context, s *span, came func(piece []byte)) error {
+	ctx, dog := watch(ctx, d.source.Stalled)
+	defer dog.stop()
+	response, err := d.get(ctx, s)
 	if err != nil {
-		return explain(err, d.revision)
+		return whyEnded(ctx, err)
 	}
-	defer out.Body.Close()
-	if err := d.accept(out); err != nil {
+	defer response.Body.Close()
+	dog.heard()
+	if s.next == 0 {
+		err = d.begin(response, s)
+	} else {
+		err = d.resume(response, s)
+	}
+	if err != nil {
 		return err
 	}
-	watchdog := time.AfterFunc(d.source.Stalled, func() {
-		cancel(fmt.Errorf("nothing came for %v", d.source.Stalled))
+	err = pour(response.Body, d.target, &s.next, func(piece []byte) bool {
+		dog.heard()
+		came(piece)
+		return d.size < 0 || s.next < s.end
 	})
-	defer watchdog.Stop()
-	body := &watchedReader{out.Body, func() { watchdog.Reset(d.source.Stalled) }}
-	n, err := io.Copy(d.file, body)
-	d.done += n
-	var write *os.PathError
-	switch {
-	case errors.As(err, &write):
-		return err
-	case err == nil && d.done == d.size:
-		return nil
-	case d.done >= d.size:
-		return fmt.Errorf("the object did not arrive as it was sent: %w", cmp.Or(err, io.ErrUnexpectedEOF))
-	case err == nil:
-		err = io.ErrUnexpectedEOF
-	case context.Cause(ctx) != nil:
-		err = context.Cause(ctx)
-	}
-	return &brokenOff{fmt.Errorf("the connection broke off: %w", err)}
+	return d.ended(s, whyEnded(ctx, err))
 }
 
-func (d *download) request() *s3.GetObjectInput {
-	in := &s3.GetObjectInput{Bucket: &d.revision.Bucket, Key: &d.revision.Key}
-	if d.revision.Version != "" {
-		in.VersionId = &d.revision.Version
+// get asks for the whole object, or from s.next on. The region of a bucket elsewhere is learnt from the first answer.
+func (d *download) get(ctx context.Context, s *span) (*http.Response, error) {
+	wanted := http.Header{}
+	if s.next > 0 {
+		wanted.Set("Range", fmt.Sprintf("bytes=%d-%d", s.next, s.end-1))
+		wanted.Set("If-Match", d.etag)
 	}
-	if d.done > 0 && d.etag != "" {
-		in.Range = aws.String(fmt.Sprintf("bytes=%d-", d.done))
-		in.IfMatch = &d.etag
+	response, err := d.bucket.get(ctx, d.object, wanted)
+	var moved *elsewhere
+	if s.next == 0 && errors.As(err, &moved) {
+		d.source.Log.Info("the bucket is in another region", slog.String("bundle", d.object.String()), slog.String("region", moved.region))
+		d.bucket.region = moved.region
+		response, err = d.bucket.get(ctx, d.object, wanted)
 	}
-	return in
+	return response, err
 }
 
-// accept looks at an object before any of it is written: is it the one that the revision names, and is there room for it?
-// The reply to GetObject tells as much as a HEAD request would, about the very object that follows. A reply to a later
-// request must be the missing part; if it is the whole object again, the file begins anew.
-func (d *download) accept(out *s3.GetObjectOutput) error {
-	if d.accepted && out.ContentRange != nil {
-		return nil
+// begin looks at the reply with the whole object before any of it is written: is it the one that the revision names, and is
+// there room for it? The reply tells as much as a HEAD request would, about the very object that follows.
+func (d *download) begin(response *http.Response, s *span) error {
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("the store was asked for the object and sent a part of it (%s)", response.Status)
 	}
-	d.done = 0
-	if _, err := d.file.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	if err := d.file.Truncate(0); err != nil {
-		return err
-	}
-	if out.ContentLength == nil {
-		return errors.New("the store does not say how large the bundle is")
-	}
-	d.accepted, d.etag, d.size = true, aws.ToString(out.ETag), *out.ContentLength
-	if want, got := strings.Trim(d.revision.ETag, `"`), strings.Trim(d.etag, `"`); want != "" && want != got {
+	d.etag, d.size = response.Header.Get("Etag"), response.ContentLength
+	if want, got := unquoted(d.object.ETag), unquoted(d.etag); want != "" && want != got {
 		return fmt.Errorf("the object has the ETag %q and the revision wants %q: the bundle was replaced after the revision was registered. "+
 			"Push it again, or register the revision again", got, want)
 	}
-	return d.source.HasRoom(d.path, d.size)
+	d.sum = newChecksum(response.Header)
+	d.ranges = response.Header.Get("Accept-Ranges") == "bytes" && isStrong(d.etag)
+	s.end = d.size
+	return d.target.begin(d.size)
 }
 
-// watchedReader tells of every read that brought something.
-type watchedReader struct {
-	io.Reader
-	alive func()
-}
-
-// Read implements [io.Reader].
-func (w *watchedReader) Read(p []byte) (int, error) {
-	n, err := w.Reader.Read(p)
-	if n > 0 {
-		w.alive()
+// resume sees that a reply is the part that was asked for.
+func (d *download) resume(response *http.Response, s *span) error {
+	want := fmt.Sprintf("bytes %d-%d/", s.next, s.end-1)
+	if got := response.Header.Get("Content-Range"); response.StatusCode != http.StatusPartialContent || !strings.HasPrefix(got, want) {
+		return &startOver{fmt.Errorf("the store was asked for %s%s and sent %q (%s)", want, strconv.FormatInt(d.size, 10), got, response.Status)}
 	}
-	return n, err
+	return nil
 }
 
-// explain says what a failure of S3 means for the one who deploys.
-func explain(err error, r S3) error {
-	var api smithy.APIError
-	var network *net.OpError
+// ended tells whether a stream has brought its span, after its reply has ended with err.
+func (d *download) ended(s *span, err error) error {
+	var broken *brokenOff
 	switch {
-	case errors.As(err, &api):
-		text := fmt.Sprintf("%s: %s", api.ErrorCode(), api.ErrorMessage())
-		switch api.ErrorCode() {
-		case "NoSuchKey", "NoSuchBucket", "NoSuchVersion":
-			text += ". Push the bundle again, or correct the revision's location"
-		case "AccessDenied", "Forbidden":
-			text += fmt.Sprintf(". This host's identity needs s3:GetObject for %s", r)
-		}
-		return errors.New(text)
-	case errors.As(err, &network):
-		return &brokenOff{fmt.Errorf("%w. S3 cannot be reached: check region, s3_endpoint_override and proxy_uri in the agent's configuration", err)}
+	case err == nil && d.size < 0:
+		d.size = s.next // the store did not say, and closed the body in good order
+		return nil
+	case err == nil && s.next >= s.end:
+		return nil
+	case err == nil:
+		err = &brokenOff{fmt.Errorf("the connection was closed after %d of %d bytes", s.next, s.end)}
+	}
+	if errors.As(err, &broken) && s.next > 0 && (d.size < 0 || !isStrong(d.etag)) {
+		return &startOver{err} // nothing could tell that the rest belongs to it
 	}
 	return err
 }
+
+func unquoted(etag string) string { return strings.Trim(etag, `"`) }
+
+// isStrong tells whether an ETag stands for exactly these bytes.
+func isStrong(etag string) bool { return etag != "" && !strings.HasPrefix(etag, "W/") }

@@ -1,0 +1,119 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"grapnel/internal/appspec"
+	"grapnel/internal/atomicfile"
+)
+
+// What is in the folder of a deployment (agent.md 6, 10.5).
+const (
+	BundleName  = "bundle.tar" // whatever the format
+	ArchiveName = "deployment-archive"
+	ETagName    = ".bundle-etag"   // of the object in S3, without quotes; absent for other sources
+	OriginName  = ".bundle-source" // "downloaded" or "archive-reuse"
+)
+
+// deploymentID is what ReuseArchiveFromDeploymentId may be (agent.md 10.5).
+var deploymentID = regexp.MustCompile(`^d-[A-Z0-9]{1,62}$`)
+
+// CheckReuse returns an error unless the deployment current may reuse the archive of the deployment id.
+func CheckReuse(id, current string) error {
+	switch {
+	case !deploymentID.MatchString(id):
+		return fmt.Errorf("%q is no id of a deployment", id)
+	case id == current:
+		return errors.New("a deployment cannot reuse its own archive")
+	}
+	return nil
+}
+
+// Reuse makes the bundle and the archive of an earlier deployment those of a new one, instead of a download (agent.md 10.5).
+// from and to are folders of deployments, of which to exists; appSpecName is the AppSpec's file, "" for the default; etag is
+// what the revision wants, "" for any. The bundle gets a second name, the archive is copied with owners, modes and times.
+//
+// Any problem is an error: then to holds no bundle and no archive, and the caller downloads as usual.
+func (s *Source) Reuse(ctx context.Context, from, to, appSpecName, etag string) (Result, error) {
+	kept, err := checkReusable(from, appSpecName, etag)
+	if err != nil {
+		return Result{}, fmt.Errorf("the archive in %s cannot be reused: %w", from, err)
+	}
+	if err := forget(to); err != nil {
+		return Result{}, err
+	}
+	size, err := s.reuse(ctx, from, to)
+	if err == nil {
+		err = record(to, kept, "archive-reuse")
+	}
+	if err != nil {
+		return Result{}, errors.Join(fmt.Errorf("the archive in %s cannot be reused: %w", from, err), forget(to))
+	}
+	return Result{ETag: kept, Bytes: size, Unpacked: true}, nil
+}
+
+// checkReusable looks at an earlier deployment and returns the ETag of its bundle.
+func checkReusable(folder, appSpecName, want string) (etag string, err error) {
+	archive := filepath.Join(folder, ArchiveName)
+	if info, err := os.Lstat(archive); err != nil {
+		return "", err
+	} else if !info.IsDir() {
+		return "", fmt.Errorf("%s is no folder", archive)
+	}
+	if _, err := appspec.Find(archive, appSpecName); err != nil {
+		return "", err
+	}
+	bundle := filepath.Join(folder, BundleName)
+	if info, err := os.Lstat(bundle); err != nil {
+		return "", err
+	} else if !info.Mode().IsRegular() {
+		return "", fmt.Errorf("%s is not a file of its own", bundle)
+	}
+	text, err := os.ReadFile(filepath.Join(folder, ETagName))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	etag = strings.TrimSpace(string(text))
+	if want = unquoted(want); want != "" && etag != "" && want != etag {
+		return "", fmt.Errorf("its bundle has the ETag %q and the revision wants %q", etag, want)
+	}
+	return etag, nil
+}
+
+func (s *Source) reuse(ctx context.Context, from, to string) (int64, error) {
+	if err := os.Link(filepath.Join(from, BundleName), filepath.Join(to, BundleName)); err != nil {
+		return 0, err
+	}
+	archive := filepath.Join(to, ArchiveName)
+	c := copier{exact: true, log: s.Log}
+	return c.copyFolder(ctx, filepath.Join(from, ArchiveName), archive, func(bytes int64) error { return s.HasRoom(archive, bytes) })
+}
+
+// Record notes in the folder of a deployment that its bundle was downloaded, for those who reuse it.
+func Record(folder string, r Result) error { return record(folder, r.ETag, "downloaded") }
+
+func record(folder, etag, origin string) error {
+	if etag != "" {
+		if err := atomicfile.WriteFile(filepath.Join(folder, ETagName), []byte(etag), 0o644); err != nil {
+			return err
+		}
+	}
+	return atomicfile.WriteFile(filepath.Join(folder, OriginName), []byte(origin), 0o644)
+}
+
+// forget removes what a deployment's folder holds of a bundle.
+func forget(folder string) error {
+	for _, name := range []string{BundleName, ArchiveName, ETagName, OriginName} {
+		if err := os.RemoveAll(filepath.Join(folder, name)); err != nil {
+			return fmt.Errorf("cannot remove what an earlier attempt left: %w", err)
+		}
+	}
+	return nil
+}
