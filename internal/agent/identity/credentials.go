@@ -87,6 +87,9 @@ func (r *renewing) renew(holds bool) (aws.Credentials, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err == nil {
+		if r.held.AccessKeyID != "" && r.held.AccessKeyID != got.AccessKeyID {
+			r.log.Info("new credentials are in use", slog.String("source", got.Source), slog.String("access_key_id", got.AccessKeyID))
+		}
 		r.held, r.again = got, time.Time{}
 		return got.Credentials, nil
 	}

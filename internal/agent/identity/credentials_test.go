@@ -56,7 +56,7 @@ func TestRotatedKeys(t *testing.T) {
 				path = test.onPremises
 			}
 			age(t, path)
-			retrieve, _ := credentials(t, test.onPremises)
+			retrieve, log := credentials(t, test.onPremises)
 			expect := func(want string) {
 				t.Helper()
 				if got, err := retrieve(); err != nil || got != want {
@@ -78,6 +78,9 @@ func TestRotatedKeys(t *testing.T) {
 				t.Fatal(err)
 			}
 			expect("AK4")
+			if !strings.Contains(log.String(), "AK4") || strings.Contains(log.String(), "s/1+") {
+				t.Errorf("the log does not tell of the new key, or tells too much:\n%s", log)
+			}
 		})
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// agent.md 16: 49, 63-67
+// agent.md 16: 63-67
 func TestEndpoints(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

@@ -75,7 +75,10 @@ func Load(ctx context.Context, o Options) (Identity, error) {
 	} else if id, err = o.instance(ctx, absent); err != nil {
 		return Identity{}, err
 	}
-	return id, id.locate(o)
+	if err := id.locate(o); err != nil {
+		return Identity{}, err
+	}
+	return id, nil
 }
 
 // onPremises is the identity that the file gives. The file wins over the environment, as its values overwrite the
@@ -109,7 +112,9 @@ func (o Options) instance(ctx context.Context, absent error) (Identity, error) {
 		return id, nil
 	}
 	found, err := m.instance(ctx)
-	if err != nil {
+	if ctx.Err() != nil {
+		return Identity{}, fmt.Errorf("asking EC2 instance metadata who this host is: %w", context.Cause(ctx))
+	} else if err != nil {
 		return Identity{}, fmt.Errorf("it is not known who this host is: outside EC2, write region, %s, aws_access_key_id and aws_secret_access_key "+
 			"into %s (%w); on EC2, turn the instance's metadata service on (%w)", userMode, o.OnPremisesFile, absent, err)
 	}

@@ -2,6 +2,8 @@ package identity
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"os"
@@ -51,13 +53,14 @@ func options(path string, variables map[string]string) (Options, *bytes.Buffer) 
 	return Options{OnPremisesFile: path, Environ: environment(variables), Log: slog.New(slog.NewTextHandler(&log, nil))}, &log
 }
 
-// Keys in the symbol style of the Ruby agent name the same host as plain ones.
+// Keys in the symbol style of the Ruby agent name the same host as plain ones; gaps and unknown keys do not matter.
 //
 // agent.md 16: 45, 50
 func TestOnPremisesUser(t *testing.T) {
 	t.Parallel()
 	symbols := "---\n:" + strings.ReplaceAll(strings.TrimSpace(userFile), "\n", "\n:") + "\n"
-	for _, content := range []string{userFile, symbols} {
+	gaps := "# the host\n\n" + strings.ReplaceAll(userFile, "\n", "\n\n") + "unheard_of: [1, 2]\nproxy:\n"
+	for _, content := range []string{userFile, symbols, gaps} {
 		o, _ := options(file(t, content), map[string]string{regionVariable: "us-east-1"})
 		id, err := Load(t.Context(), o)
 		if err != nil {
@@ -173,6 +176,32 @@ func TestUnknownHost(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// An agent that is stopped while it asks does not say that the host is misconfigured.
+func TestStoppedWhileAsking(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	stopped := errors.New("stopped")
+	cancel(stopped)
+	o, _ := options("none.yml", map[string]string{metadataVariable: closedPort(t)})
+	if _, err := Load(ctx, o); !errors.Is(err, stopped) || strings.Contains(err.Error(), "outside EC2") {
+		t.Errorf("error = %v, want only the cause", err)
+	}
+}
+
+// Without settings the usual file is read, and the environment of the process.
+func TestDefaults(t *testing.T) {
+	if _, err := os.Stat(DefaultOnPremisesFile); err == nil {
+		t.Skip("this host has an on-premises file; move " + DefaultOnPremisesFile + " away to run this test")
+	}
+	t.Setenv(metadataVariable, closedPort(t))
+	t.Setenv(regionVariable, "us-west-2")
+	t.Setenv(hostVariable, "arn:of:environment")
+	id, err := Load(t.Context(), Options{})
+	if err != nil || id.HostID != "arn:of:environment" || id.Region != "us-west-2" {
+		t.Errorf("%+v, %v", id, err)
 	}
 }
 

@@ -132,7 +132,7 @@ func (m *metadata) roleKeys(ctx context.Context) (keys, error) {
 	if status := (*unwanted)(nil); errors.As(err, &status) && status.code == http.StatusNotFound {
 		return keys{}, fmt.Errorf("this instance has no role: %s (%w)", advice, err)
 	} else if err != nil {
-		return keys{}, fmt.Errorf("cannot learn the role of this instance: %w", err)
+		return keys{}, fmt.Errorf("cannot get keys from EC2 instance metadata, which is where a host without an on-premises file has them: %w", err)
 	}
 	role, _, _ := strings.Cut(list, "\n")
 	if role = strings.TrimSpace(role); role == "" {

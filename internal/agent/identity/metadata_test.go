@@ -398,15 +398,15 @@ func TestSilenceEndsSoon(t *testing.T) {
 // agent.md 16: 61
 func TestTokenIsLost(t *testing.T) {
 	t.Parallel()
-	real := newFake(t)
-	real.tokenNeeded = false
+	behind := newFake(t)
+	behind.tokenNeeded = false
 	synctest.Test(t, func(t *testing.T) {
 		network := serve(t, func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == tokenPath {
 				<-r.Context().Done()
 				return
 			}
-			real.ServeHTTP(w, r)
+			behind.ServeHTTP(w, r)
 		})
 		got, took, log, err := asked(t, network.dial)
 		if err != nil || got.ID != "i-1" || took > 6*time.Second {
@@ -421,15 +421,15 @@ func TestTokenIsLost(t *testing.T) {
 // An instance whose metadata is slow is an instance all the same.
 func TestSlowMetadata(t *testing.T) {
 	t.Parallel()
-	real := newFake(t)
+	behind := newFake(t)
 	synctest.Test(t, func(t *testing.T) {
 		network := serve(t, func(w http.ResponseWriter, r *http.Request) {
 			<-time.After(2 * time.Second)
-			real.ServeHTTP(w, r)
+			behind.ServeHTTP(w, r)
 		})
 		got, took, _, err := asked(t, network.dial)
-		if err != nil || got.arn() != "arn:aws-iso:ec2:us-iso-east-1:123:instance/i-1" || real.bare != 0 || took != 8*time.Second {
-			t.Errorf("%+v after %v: %v, %d requests without a token", got, took, err, real.bare)
+		if err != nil || got.arn() != "arn:aws-iso:ec2:us-iso-east-1:123:instance/i-1" || behind.bare != 0 || took != 8*time.Second {
+			t.Errorf("%+v after %v: %v, %d requests without a token", got, took, err, behind.bare)
 		}
 	})
 }
