@@ -8,8 +8,16 @@ import (
 	"time"
 )
 
+// Announce is only possible on Linux, where /proc tells what a process was started with.
+func Announce() (Group, error) {
+	return Group{}, fmt.Errorf("announce a process group: %w", errors.ErrUnsupported)
+}
+
 // Identify is only possible on Linux, which tells boot and start time in /proc.
-func Identify(pgid int) (Group, error) {
+func Identify(pgid int) (Group, error) { return Group{}.Identify(pgid) }
+
+// Identify is only possible on Linux, which tells boot and start time in /proc.
+func (g Group) Identify(pgid int) (Group, error) {
 	return Group{}, fmt.Errorf("identify process group %d: %w", pgid, errors.ErrUnsupported)
 }
 

@@ -73,6 +73,8 @@ func child(name string) int {
 	case "leak-stderr":
 		leave("sleep", nil, os.Stderr)
 		fmt.Println("done")
+	case "agent-without-root":
+		return agentWithoutRoot()
 	case "daemon":
 		leave("sleep", nil, nil)
 	case "many-lines":

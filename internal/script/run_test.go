@@ -7,9 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/user"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -80,7 +80,7 @@ func runPastDeadline(t *testing.T, c Command, cause error, afterExit bool) (Resu
 		t.Fatal(err)
 	}
 	c.Started(p.cmd.Process.Pid)
-	p.follow(c.Line)
+	p.follow()
 	go func() {
 		<-r.wrote
 		if afterExit {
@@ -123,6 +123,7 @@ func TestWithoutLine(t *testing.T) {
 	}
 }
 
+// agent.md 16: 186
 func TestFailure(t *testing.T) {
 	t.Parallel()
 	r, _ := runRecorded(t, t.Context(), self(t, "exit-3"))
@@ -135,6 +136,7 @@ func TestFailure(t *testing.T) {
 	}
 }
 
+// agent.md 16: 189
 func TestStdinIsAtItsEnd(t *testing.T) {
 	t.Parallel()
 	_, got := runRecorded(t, t.Context(), self(t, "stdin"))
@@ -143,23 +145,42 @@ func TestStdinIsAtItsEnd(t *testing.T) {
 	}
 }
 
+// user names who runs a script, so that nothing has to be added.
+var user = []string{"HOME=/srv/app", "USER=app", "LOGNAME=app", "SHELL=/bin/sh"}
+
 // The agent's own environment can hold the secret key of the host, so nothing of it may reach a hook.
 func TestEnvironmentIsExactlyWhatIsGiven(t *testing.T) {
 	t.Parallel()
 	c := self(t, "environment")
-	c.Env = append(c.Env, "A=1", "B=with blank")
+	c.Env = append(append(c.Env, "A=1", "B=with blank"), user...)
+	c.ID = "the-id"
 	_, got := runRecorded(t, t.Context(), c)
 	var want []string
-	for _, setting := range append(c.Env, "PATH="+defaultPath) {
+	for _, setting := range append(c.Env, "CODEDEPLOY_HOOK_ID=the-id", "PATH="+defaultPath) {
 		want = append(want, "stdout: "+setting)
 	}
 	if diff := cmp.Diff(want, got.lines); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+}
 
-	c = shell(t, "env.sh", "#!/bin/sh\nenv\n")
-	_, got = runRecorded(t, t.Context(), c)
-	if len(got.lines) > 3 { // PATH, and what the shell itself adds: PWD, and _ or OLDPWD
+// A service manager starts the agent without HOME, and a script that calls composer, npm or git fails for it.
+func TestEnvironmentAlwaysNamesTheUser(t *testing.T) {
+	t.Parallel()
+	own, err := account.Current()
+	if err != nil {
+		t.Skipf("the user of the tests has no account: %v", err)
+	}
+	c := shell(t, "env.sh", "#!/bin/sh\nenv\n")
+	c.Env = []string{"SHELL=/bin/rbash", "HOME="}
+	_, got := runRecorded(t, t.Context(), c)
+	for _, want := range []string{"HOME=" + own.Home, "USER=" + own.Name, "LOGNAME=" + own.Name, "SHELL=/bin/rbash", "PATH=" + defaultPath} {
+		if !slices.Contains(got.lines, "stdout: "+want) {
+			t.Errorf("the environment %q has no %s", got.lines, want)
+		}
+	}
+	c.Env = nil
+	if _, got := runRecorded(t, t.Context(), c); len(got.lines) > 8 { // the five, and what the shell adds: PWD, OLDPWD, _
 		t.Errorf("a nil environment became %q", got.lines)
 	}
 }
@@ -183,8 +204,10 @@ func TestOwnProcessGroup(t *testing.T) {
 	}
 }
 
-// Mistake 4 of users.md: a script that runs "sleep 12" with "timeout: 2" ended after 12 s, because the sleep, a child, held
-// the pipe open.
+// A script that runs "sleep 12" with "timeout: 2" ended after 12 s, because the sleep, a child, held the pipe open.
+//
+// agent.md 16: 182
+// users.md mistakes: 4
 func TestMistake4TimeoutEndsChildrenThatHoldThePipe(t *testing.T) {
 	t.Parallel()
 	c := shell(t, "slow.sh", "#!/bin/sh\necho begin\nsleep 60\necho end\n")
@@ -201,6 +224,7 @@ func TestMistake4TimeoutEndsChildrenThatHoldThePipe(t *testing.T) {
 	}
 }
 
+// agent.md 16: 182
 func TestTimeoutLetsTheScriptCleanUp(t *testing.T) {
 	t.Parallel()
 	c := self(t, "end-on-term")
@@ -215,6 +239,7 @@ func TestTimeoutLetsTheScriptCleanUp(t *testing.T) {
 	}
 }
 
+// agent.md 16: 183
 func TestTimeoutKillsWhatIgnoresTerm(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"ignore-term", "child-ignores-term"} {
@@ -228,6 +253,7 @@ func TestTimeoutKillsWhatIgnoresTerm(t *testing.T) {
 	}
 }
 
+// agent.md 16: 184
 func TestOutputsOpenNamesTheHolder(t *testing.T) {
 	t.Parallel()
 	for _, stream := range []string{Stdout, Stderr} {
@@ -248,6 +274,8 @@ func TestOutputsOpenNamesTheHolder(t *testing.T) {
 }
 
 // A daemon that redirected its output must not delay the deployment at all.
+//
+// agent.md 16: 185
 func TestRedirectedDaemonDoesNotDelay(t *testing.T) {
 	t.Parallel()
 	r, got := runRecorded(t, t.Context(), self(t, "daemon"))
@@ -298,6 +326,7 @@ func TestPathWithSpaces(t *testing.T) {
 	}
 }
 
+// agent.md 16: 191
 func TestScriptWithoutShebangRunsUnderSh(t *testing.T) {
 	t.Parallel()
 	r, got := runRecorded(t, t.Context(), shell(t, "plain script", "echo \"$0\"; exit 4\n"))
@@ -357,78 +386,10 @@ func TestNotStarted(t *testing.T) {
 	}
 }
 
-// Mistake 5 of users.md, the part of this package: runas must change user, groups and the variables that name the user.
-func TestRunAs(t *testing.T) {
-	t.Parallel()
-	if os.Geteuid() != 0 {
-		t.Skip("only root can become another user; run the tests as root")
-	}
-	u, err := user.Lookup("nobody")
-	if err != nil {
-		t.Skip("there is no user nobody; add one")
-	}
-	path := filepath.Join(worldReadable(t), "id.sh")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\nid -u\nid -g\nid -G\necho $USER $LOGNAME $HOME $SHELL\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	groups, err := u.GroupIds()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := Command{Path: path, RunAs: "nobody", Env: []string{"HOME=/root", "USER=root"}, Timeout: time.Minute}
-	nobody, err := account.Find("nobody")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, got := runRecorded(t, t.Context(), c)
-	if r.Outcome != Succeeded {
-		t.Fatalf("result = %+v, %q", r, got.lines)
-	}
-	want := []string{"stdout: " + u.Uid, "stdout: " + u.Gid, "stdout: " + strings.Join(groups, " "),
-		"stdout: nobody nobody " + u.HomeDir + " " + nobody.Shell}
-	if diff := cmp.Diff(want, got.lines); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-}
-
-// A user who may not reach the script gets to know so, instead of a bare "permission denied".
-func TestRunAsWithoutAccess(t *testing.T) {
-	t.Parallel()
-	if os.Geteuid() != 0 {
-		t.Skip("only root can become another user; run the tests as root")
-	}
-	c := shell(t, "closed.sh", "#!/bin/sh\n")
-	if err := os.Chmod(c.Path, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	c.RunAs = "nobody"
-	r := Run(t.Context(), c)
-	if r.Outcome != NotStarted || r.Err == nil || !strings.Contains(r.Err.Error(), "that user must be able to reach and execute the file") {
-		t.Errorf("result = %+v", r)
-	}
-}
-
-// sudo is only called when it is asked for, with the user if there is one, and never for a password.
-func TestSudo(t *testing.T) {
-	t.Parallel()
-	bin := t.TempDir()
-	if err := os.WriteFile(filepath.Join(bin, "sudo"), []byte("#!/bin/sh\necho sudo \"$@\"\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	c := shell(t, "x.sh", "#!/bin/sh\n")
-	c.Env = []string{"PATH=" + bin + ":" + defaultPath}
-	c.Sudo = true
-	_, got := runRecorded(t, t.Context(), c)
-	c.RunAs = "alice"
-	_, gotAlice := runRecorded(t, t.Context(), c)
-	want := []string{"stdout: sudo -n -- " + c.Path, "stdout: sudo -n -u alice -- " + c.Path}
-	if diff := cmp.Diff(want, append(got.lines, gotAlice.lines...)); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-}
-
 // Row 8 of users.md: memory grows with the output. 200 MB without a newline must need no more than a script
 // that writes nothing.
+//
+// agent.md 17: 11
 func TestLongLineNeedsConstantMemory(t *testing.T) {
 	t.Parallel()
 	c := self(t, "no-newline")
@@ -453,6 +414,7 @@ func totalAllocated() uint64 {
 	return m.TotalAlloc
 }
 
+// agent.md 17: 10
 func TestLinesArriveInOrderAndWhole(t *testing.T) {
 	t.Parallel()
 	c := self(t, "many-lines")

@@ -16,6 +16,19 @@
 //	  ├──────────────────────────────────────────────▶ Failed, with Err
 //	  ▼ both at their end
 //	Succeeded, or Failed when the exit code is not 0
+//
+// What is run for the four combinations of runas and sudo, and how stock agents 1.x do it (agent.md 9.3):
+//
+//	runas  sudo   here                                                    1.x
+//	-      -      PATH                                                    PATH
+//	USER   -      PATH, with the user, its groups and HOME, USER,         su USER -c PATH
+//	              LOGNAME and SHELL set by the agent itself
+//	-      yes    sudo -n -- PATH                                         sudo PATH
+//	USER   yes    sudo -n -u USER -- PATH                                 sudo su USER -c PATH
+//
+// su runs the user's login shell, so accounts of services (nologin) fail with it, and with it every path has to be quoted
+// for a shell. An agent that is not root and is to run a script as another user does it through sudo, as in the last row,
+// because nobody but root can set a user. sudo hands on only the variables that its own configuration keeps.
 package script
 
 import (
@@ -40,9 +53,10 @@ const (
 // Command says what to run and how.
 type Command struct {
 	Path    string        // absolute path of the script
-	Env     []string      // whole environment, "K=V"; nothing is inherited from the agent
+	Env     []string      // environment, "K=V", see Environment; nothing else is inherited from the agent
 	Dir     string        // working directory, "" = the agent's own
 	RunAs   string        // user, "" = the agent's own
+	ID      string        // of the Group that was announced for it, "" = none
 	Sudo    bool          // run through sudo, as RunAs when that is set too
 	Timeout time.Duration // covers exit, end of stdout, end of stderr, in that order; 0 = none
 	Grace   time.Duration // between TERM and KILL; 0 = DefaultGrace
@@ -72,7 +86,7 @@ type Result struct {
 	Signal   string   // the signal that ended the script, such as "killed"; "" when it exited by itself
 	Stream   string   // OutputsOpen: Stdout or Stderr
 	Holders  []string // OutputsOpen: "name (pid)" of processes that hold it, as far as they can be seen
-	Err      error    // NotStarted: why; Failed: the context's cause when that ended the script
+	Err      error    // NotStarted: why; Failed: the context's cause when that ended the script; TimedOut: why it still runs
 	Duration time.Duration
 }
 

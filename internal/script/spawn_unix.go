@@ -51,32 +51,36 @@ func spawn(c Command, stdout, stderr *os.File) (*exec.Cmd, error) {
 	}
 }
 
-// plan turns the command into an argument list, process attributes and an environment. The user is set by the kernel when
-// the script is started: su would need a login shell, which the accounts of services do not have.
+// plan turns the command into an argument list, process attributes and an environment; the table is in the package's
+// comment.
 func plan(c Command) (argv []string, attr *syscall.SysProcAttr, env []string, err error) {
 	attr = &syscall.SysProcAttr{Setpgid: true}
-	env = withPath(c.Env)
+	env = withPath(withID(c))
 	if c.Sudo {
-		argv, err = sudoCommand(c, env)
-		return argv, attr, env, err
+		argv, err = sudoCommand(c, env, "install sudo, or remove 'sudo: true' from the script's entry in the AppSpec")
+		return argv, attr, withOwnUser(env), err
 	}
-	if c.RunAs != "" {
-		u, err := runAs(c.RunAs)
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		attr.Credential = credential(u)
-		env = environ(u, env)
+	if c.RunAs == "" {
+		return []string{c.Path}, attr, withOwnUser(env), nil
 	}
-	return []string{c.Path}, attr, env, nil
+	u, err := runAs(c.RunAs)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if !canBecome(u) {
+		argv, err = sudoCommand(c, env, "let the agent run as root, or install sudo and allow it to become "+c.RunAs+" without a password")
+		return argv, attr, withOwnUser(env), err
+	}
+	attr.Credential = credential(u)
+	return []string{c.Path}, attr, environ(u, env), nil
 }
 
 // sudoCommand returns the argument list that runs the script through sudo. It never asks for a password: nobody would see
-// the question.
-func sudoCommand(c Command, env []string) ([]string, error) {
+// the question. advice is what to do without sudo.
+func sudoCommand(c Command, env []string, advice string) ([]string, error) {
 	sudo, err := find("sudo", env)
 	if err != nil {
-		return nil, fmt.Errorf("run %s with sudo: %w; install sudo, or remove 'sudo: true' from the script's entry in the AppSpec", c.Path, err)
+		return nil, fmt.Errorf("run %s with sudo: %w; %s", c.Path, err, advice)
 	}
 	argv := []string{sudo, "-n"}
 	if c.RunAs != "" {
@@ -96,10 +100,8 @@ func find(program string, env []string) (string, error) {
 	return "", fmt.Errorf("%s is not in PATH (%s)", program, value(env, "PATH"))
 }
 
-// withPath returns a copy of env that holds a PATH. It is never nil: a nil environment would make the child inherit the
-// agent's, which can hold credentials.
+// withPath returns env with a PATH.
 func withPath(env []string) []string {
-	env = append([]string{}, env...)
 	if value(env, "PATH") == "" {
 		env = append(env, "PATH="+defaultPath)
 	}
@@ -127,7 +129,8 @@ func explain(c Command, err error) error {
 	case errors.Is(err, syscall.ENOENT):
 		return explainMissing(c, err)
 	case errors.Is(err, syscall.EPERM) && c.RunAs != "":
-		return fmt.Errorf("run %s as %s: %w; the agent needs to run as root to become another user", c.Path, c.RunAs, err)
+		return fmt.Errorf("run %s as %s: %w; the agent runs as root without the right to become another user "+
+			"(CAP_SETUID and CAP_SETGID; see CapabilityBoundingSet of its service)", c.Path, c.RunAs, err)
 	case errors.Is(err, syscall.EACCES) && c.RunAs != "":
 		return fmt.Errorf("run %s as %s: %w; that user must be able to reach and execute the file", c.Path, c.RunAs, err)
 	}

@@ -2,7 +2,6 @@ package script
 
 import (
 	"bytes"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -26,26 +25,39 @@ type Tail struct {
 func (t *Tail) Add(prefix string, line []byte) {
 	keep := 4 * t.limit()
 	if len(t.kept) > 4*keep {
-		t.kept = append(t.kept[:0], t.kept[len(t.kept)-keep:]...)
+		t.kept = append(t.kept[:0], lastLines(t.kept, keep)...)
 	}
+	line = bytes.TrimRight(line, "\r")
 	if len(line) > keep {
 		line = line[len(line)-keep:]
+	}
+	if bytes.IndexByte(line, '\r') >= 0 {
+		line = AppendText(nil, line) // now, because what was written over the line was not written over the prefix
 	}
 	t.kept = append(append(append(t.kept, prefix...), line...), '\n')
 }
 
-// String returns the lines as [Text], oldest first. A line that would fill the tail by itself loses its beginning, not the
-// others their place and not its end: errors are at the end.
+// lastLines returns the last n bytes of text without the line that they begin in the middle of, unless it is the only one.
+func lastLines(text []byte, n int) []byte {
+	text = text[len(text)-n:]
+	if i := bytes.IndexByte(text, '\n') + 1; i < len(text) {
+		return text[i:]
+	}
+	return text
+}
+
+// String returns the lines as [Text], oldest first. A line that would fill the tail by itself loses its beginning: the
+// newer lines keep their place, and errors are at the end.
 func (t *Tail) String() string {
 	var text string
 	for rest := t.kept; len(rest) > 0; {
 		rest = rest[:len(rest)-1] // its newline
 		begin := bytes.LastIndexByte(rest, '\n') + 1
 		line := Text(rest[begin:]) + "\n"
-		if len(line) >= t.limit() {
-			line = lastBytes(line, t.limit()-1)
-		}
-		if len(line)+len(text) >= t.limit() {
+		if room := t.limit() - 1 - len(text); len(line) > room {
+			if len(line) >= t.limit() {
+				text = lastBytes(line, room) + text
+			}
 			break
 		}
 		text, rest = line+text, rest[:begin]
@@ -58,12 +70,6 @@ func (t *Tail) limit() int {
 		return t.Limit
 	}
 	return TailLimit
-}
-
-// Text returns a line of output as people should read it, and as JSON can hold it: without terminal escape sequences, and
-// with bytes that are not UTF-8 replaced.
-func Text(line []byte) string {
-	return strings.ToValidUTF8(string(stripANSI(line)), string(utf8.RuneError))
 }
 
 // lastBytes returns the end of s, with a mark that something is missing, in at most n bytes of whole characters.

@@ -5,8 +5,12 @@ package script
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"syscall"
 )
+
+// awaitExit waits until the process has exited. There is no portable way to wait and leave its number taken.
+func awaitExit(cmd *exec.Cmd) { cmd.Wait() }
 
 // holders would need /proc, which only Linux has in this form.
 func holders(*os.File) []string { return nil }
