@@ -11,6 +11,7 @@ import (
 
 	"grapnel/internal/agent/executor"
 	"grapnel/internal/awsapi"
+	"grapnel/internal/script"
 )
 
 // How long a call is repeated while the service cannot be reached. A command that is not acknowledged within five minutes
@@ -125,8 +126,8 @@ func (r *commandRun) execute(ctx context.Context, d *executor.Deployment) *repor
 	defer done()
 	r.log.Info("running")
 	start := time.Now()
-	note, err := r.agent.executor.Run(ctx, r.cmd.name, d, executor.Watcher{Started: func(pgid int) {
-		if err := r.agent.tracker.script(d.ID, pgid); err != nil {
+	note, err := r.agent.executor.Run(ctx, r.cmd.name, d, executor.Watcher{Script: func(group script.Group) {
+		if err := r.agent.tracker.script(d.ID, group); err != nil {
 			r.log.Warn("should the agent crash now, this script could not be ended", slog.Any("error", err))
 		}
 	}})

@@ -69,22 +69,20 @@ func (t *tracker) begin(deployment, commandID string) error {
 	return nil
 }
 
-// script records the process group of a script that has just been started.
-func (t *tracker) script(deployment string, pgid int) error {
-	group, err := script.Identify(pgid)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // it has ended already
-	}
-	if err != nil {
-		return err
-	}
+// script records the process group of a script that is about to start, and again when its number is known.
+func (t *tracker) script(deployment string, group script.Group) error {
 	data, err := json.Marshal(group)
 	if err != nil {
 		return err
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return os.WriteFile(t.hookPath(deployment), data, t.modes.File)
+	// Not synced: the record is of use until the next boot only, and until then the kernel has it.
+	temp := t.hookPath(deployment) + ".tmp"
+	if err := os.WriteFile(temp, data, t.modes.File); err != nil {
+		return err
+	}
+	return os.Rename(temp, t.hookPath(deployment))
 }
 
 // storedReport is a report on disk.

@@ -21,6 +21,7 @@ import (
 	"grapnel/internal/agent/source"
 	"grapnel/internal/awsapi"
 	"grapnel/internal/lifecycle"
+	"grapnel/internal/script"
 )
 
 // Deployment is what a command belongs to: the verified specification of the service (agent.md 5.2), or what the command
@@ -72,9 +73,9 @@ type Executor struct {
 	Options
 	layout      layout
 	modes       modes
-	env         []string // what scripts inherit
-	workDir     string   // of scripts: the agent's own
-	deployments *deploymentsLog
+	env         []string       // what scripts inherit
+	workDir     string         // of scripts: the agent's own
+	deployments *logfile.Sized // of all deployments' output; nil when it is switched off
 }
 
 // New makes the deployment root.
@@ -94,20 +95,23 @@ func New(o Options) (*Executor, error) {
 		return nil, err
 	}
 	if o.DeploymentsLog {
-		e.deployments = &deploymentsLog{path: e.layout.deploymentsLog(), modes: logfile.Modes{Dir: e.modes.logDir, File: e.modes.logFile}}
+		e.deployments = &logfile.Sized{Path: e.layout.deploymentsLog(), Keep: logsKept, Modes: e.modes.logs}
 	}
 	return e, nil
 }
 
 // modes are those of what the executor makes (agent.md 6, 15). Below a passable folder a script of another user can reach
 // its own file without seeing what else there is.
-type modes struct{ passable, private, logDir, logFile, state fs.FileMode }
+type modes struct {
+	passable, private, state fs.FileMode
+	logs                     logfile.Modes
+}
 
 func modesOf(restricted bool) modes {
 	if restricted {
-		return modes{passable: 0o711, private: 0o700, logDir: 0o750, logFile: 0o640, state: 0o600}
+		return modes{passable: 0o711, private: 0o700, state: 0o600, logs: logfile.Modes{Dir: 0o750, File: 0o640}}
 	}
-	return modes{passable: 0o755, private: 0o755, logDir: 0o755, logFile: 0o644, state: 0o644}
+	return modes{passable: 0o755, private: 0o755, state: 0o644, logs: logfile.Modes{Dir: 0o755, File: 0o644}}
 }
 
 // ScriptError is the end of a hook whose script failed.
@@ -123,8 +127,9 @@ func (e *ScriptError) Error() string { return e.Message }
 
 // Watcher hears what happens while scripts run; each of its functions may be nil.
 type Watcher struct {
-	// Started is called with the process group of each script.
-	Started func(pgid int)
+	// Script is called with the process group of each script: before it is started with its announcement, and then with its
+	// number. When it returns, the group can be found again after a crash if it was stored.
+	Script func(script.Group)
 	// Line is called with each line of a script's output, in order. It must not block; line is valid during the call.
 	Line func(script, stream string, line []byte)
 }

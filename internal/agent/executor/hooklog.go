@@ -11,34 +11,13 @@ import (
 	"grapnel/internal/script"
 )
 
-// deploymentsLog is the log of all deployments' output on this host (agent.md 11). Several hooks write to it at a time.
-type deploymentsLog struct {
-	mu    sync.Mutex
-	path  string
-	modes logfile.Modes
-	file  *logfile.Sized
-}
-
-// Write appends whole lines. The file is opened with the first of them.
-func (d *deploymentsLog) Write(lines []byte) (n int, err error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.file == nil {
-		if d.file, err = logfile.OpenSized(d.path, d.modes); err != nil {
-			d.file = nil
-			return 0, err
-		}
-	}
-	return d.file.Write(lines)
-}
-
 // hookLog takes the output of one event's scripts: to the deployment's scripts.log, to the log of all deployments, and as a
 // short tail to the service. Lines are gathered and written when there are many or after a moment, so that a script which
 // writes hundreds of megabytes is not slowed down, and one which writes little can be watched.
 type hookLog struct {
 	deployment string
 	scripts    *logfile.Sized
-	all        *deploymentsLog // nil when the configuration switches it off
+	all        *logfile.Sized // nil when the configuration switches it off
 	log        *slog.Logger
 
 	mu         sync.Mutex
@@ -54,18 +33,21 @@ type hookLog struct {
 }
 
 const (
+	logsKept      = 8 // files of each log of output (agent.md 9.6, 11)
 	hookLogBuffer = 256 << 10
 	hookLogPeriod = 200 * time.Millisecond
 )
 
-func (e *Executor) openHookLog(d *Deployment) (*hookLog, error) {
-	scripts, err := logfile.OpenSized(e.ScriptsLog(d), logfile.Modes{Dir: e.modes.logDir, File: e.modes.logFile})
-	if err != nil {
-		return nil, err
+func (e *Executor) newHookLog(d *Deployment) *hookLog {
+	l := &hookLog{
+		deployment: d.ID,
+		scripts:    &logfile.Sized{Path: e.ScriptsLog(d), Keep: logsKept, Modes: e.modes.logs},
+		all:        e.deployments,
+		log:        e.Log,
+		stop:       make(chan struct{}),
 	}
-	l := &hookLog{deployment: d.ID, scripts: scripts, all: e.deployments, log: e.Log, stop: make(chan struct{})}
 	l.flushing.Go(l.flushNowAndThen)
-	return l, nil
+	return l
 }
 
 func (l *hookLog) flushNowAndThen() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
@@ -27,10 +28,7 @@ func (e *Executor) hook(ctx context.Context, event string, d *Deployment, w Watc
 	if err != nil || len(scripts) == 0 {
 		return err
 	}
-	log, err := e.openHookLog(d)
-	if err != nil {
-		return err
-	}
+	log := e.newHookLog(d)
 	defer log.close()
 	log.line("LifecycleEvent - ", []byte(event))
 	run := scriptRun{
@@ -75,6 +73,7 @@ func (r scriptRun) script(ctx context.Context, s appspec.Script) error {
 			Message: fmt.Sprintf("script %s was not started: %v", s.Location, ErrEventLimit)})
 	}
 	r.agentLog.Info("running a script", slog.String("script", s.Location), slog.String("of", r.from.dir.archive()))
+	group := r.announce()
 	result := script.Run(ctx, script.Command{
 		Path:    scriptPath(r.from.dir.archive(), s.Location),
 		Env:     r.env,
@@ -83,7 +82,8 @@ func (r scriptRun) script(ctx context.Context, s appspec.Script) error {
 		Sudo:    s.Sudo,
 		Timeout: timeout,
 		Line:    r.output(s.Location),
-		Started: r.watcher.Started,
+		ID:      group.ID,
+		Started: func(pgid int) { r.started(group, pgid) },
 	})
 	if result.Err != nil && ctx.Err() != nil {
 		return fmt.Errorf("script %s was ended: %w", s.Location, result.Err)
@@ -94,6 +94,29 @@ func (r scriptRun) script(ctx context.Context, s appspec.Script) error {
 		return r.blame(failure)
 	}
 	return nil
+}
+
+// announce tells the watcher of a script that is about to start.
+func (r scriptRun) announce() script.Group {
+	group, err := script.Announce()
+	if err != nil {
+		r.agentLog.Warn("should the agent crash now, this script could not be ended", slog.Any("error", err))
+	} else if r.watcher.Script != nil {
+		r.watcher.Script(group)
+	}
+	return group
+}
+
+// started tells the watcher of a script that runs. One that has ended already needs nothing.
+func (r scriptRun) started(group script.Group, pgid int) {
+	group, err := group.Identify(pgid)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		r.agentLog.Warn("should the agent crash now, this script could only be found by its environment", slog.Any("error", err))
+	case r.watcher.Script != nil:
+		r.watcher.Script(group)
+	}
 }
 
 // output hands each line of a script's output to the logs and to whoever watches.

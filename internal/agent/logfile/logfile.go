@@ -8,44 +8,51 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 )
 
-// Limits of the logs that grow with the output of scripts (agent.md 9.6, 11).
-const (
-	rollSize  = 64 << 20 // bytes after which a file is rolled
-	rollFiles = 8        // files kept, the current one included
-)
+// rollSize is the size in bytes after which a log is rolled (agent.md 9.6, 11).
+const rollSize = 64 << 20
 
 // Modes are those of the folders and files that a log makes (agent.md 6, 15).
 type Modes struct{ Dir, File fs.FileMode }
 
-// Sized is a log that is rolled by size: path, path.1 (younger) … path.7 (oldest).
+// Sized is a log that is rolled by size: Path, Path.1 (younger), Path.2 … Its first line makes the file, and the folder it
+// lies in. It may be used by several goroutines.
 type Sized struct {
-	path string
-	mode fs.FileMode
-	file *os.File
+	Path  string
+	Keep  int // files, the current one included
+	Modes Modes
+
+	mu   sync.Mutex
+	file *os.File // nil until the first line
 	size int64
 }
 
-// OpenSized opens the log for appending and makes the folder it lies in.
-func OpenSized(path string, m Modes) (*Sized, error) {
-	if err := makeDir(filepath.Dir(path), m.Dir); err != nil {
-		return nil, err
+// Write appends whole lines, which are never split between two files. When the log cannot be rolled they go on in the
+// current file: one that is too long is better than none.
+func (f *Sized) Write(p []byte) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case f.file == nil:
+		if err := f.open(); err != nil {
+			return 0, err
+		}
+	case f.size > 0 && f.size+int64(len(p)) > rollSize:
+		f.roll()
 	}
-	f := &Sized{path: path, mode: m.File}
-	return f, f.open()
-}
-
-func makeDir(path string, mode fs.FileMode) error {
-	if err := os.MkdirAll(path, mode); err != nil {
-		return fmt.Errorf("cannot make the folder of a log: %w", err)
-	}
-	return nil
+	n, err := f.file.Write(p)
+	f.size += int64(n)
+	return n, err
 }
 
 func (f *Sized) open() error {
-	file, err := os.OpenFile(f.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, f.mode)
+	if err := makeDir(filepath.Dir(f.Path), f.Modes.Dir); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(f.Path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, f.Modes.File)
 	if err != nil {
 		return fmt.Errorf("cannot open the log: %w", err)
 	}
@@ -58,23 +65,19 @@ func (f *Sized) open() error {
 	return nil
 }
 
-// Write appends whole lines, which are never split between two files. When the log cannot be rolled they go on in the
-// current file: one that is too long is better than none.
-func (f *Sized) Write(p []byte) (int, error) {
-	if f.size > 0 && f.size+int64(len(p)) > rollSize {
-		f.roll()
+func makeDir(path string, mode fs.FileMode) error {
+	if err := os.MkdirAll(path, mode); err != nil {
+		return fmt.Errorf("cannot make the folder of a log: %w", err)
 	}
-	n, err := f.file.Write(p)
-	f.size += int64(n)
-	return n, err
+	return nil
 }
 
 // roll leaves the current file open unless there is another one. The current one is renamed first: where that is not
 // allowed the older ones stay as they are, and so they do when somebody has removed it.
 func (f *Sized) roll() {
-	aside := f.path + ".rolled"
+	aside := f.Path + ".rolled"
 	f.shift(aside) // of a roll that a crash cut off
-	switch err := os.Rename(f.path, aside); {
+	switch err := os.Rename(f.Path, aside); {
 	case err == nil:
 		f.shift(aside)
 	case !errors.Is(err, fs.ErrNotExist):
@@ -90,16 +93,23 @@ func (f *Sized) shift(aside string) {
 	if _, err := os.Lstat(aside); err != nil {
 		return
 	}
-	for i := rollFiles - 2; i > 0; i-- {
-		os.Rename(numbered(f.path, i), numbered(f.path, i+1)) // most do not exist
+	for i := f.Keep - 2; i > 0; i-- {
+		os.Rename(numbered(f.Path, i), numbered(f.Path, i+1)) // most do not exist
 	}
-	os.Rename(aside, numbered(f.path, 1)) // tried again with the next roll
+	os.Rename(aside, numbered(f.Path, 1)) // tried again with the next roll
 }
 
 func numbered(path string, i int) string { return fmt.Sprintf("%s.%d", path, i) }
 
-// Close closes the current file.
-func (f *Sized) Close() error { return f.file.Close() }
+// Close closes the current file, if there is one.
+func (f *Sized) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.file == nil {
+		return nil
+	}
+	return f.file.Close()
+}
 
 // Daily is the agent's own log: rolled at local midnight to <name>.YYYYMMDD.log, seven of which are kept (agent.md 11).
 type Daily struct {

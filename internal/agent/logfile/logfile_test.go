@@ -68,12 +68,9 @@ func TestDailyLog(t *testing.T) {
 func TestSizedLog(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "logs", "scripts.log")
-	f, err := OpenSized(path, usual)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := &Sized{Path: path, Keep: 8, Modes: usual}
 	defer f.Close()
-	for i := range rollFiles + 2 {
+	for i := range f.Keep + 2 {
 		f.size = rollSize // as if it were full
 		if _, err := f.Write([]byte{'0' + byte(i), '\n'}); err != nil {
 			t.Fatal(err)
@@ -82,11 +79,11 @@ func TestSizedLog(t *testing.T) {
 	if got := readFile(t, path); got != "9\n" {
 		t.Errorf("the current log holds %q, want the last line", got)
 	}
-	if got := readFile(t, numbered(path, rollFiles-1)); got != "2\n" {
+	if got := readFile(t, numbered(path, f.Keep-1)); got != "2\n" {
 		t.Errorf("the oldest log holds %q", got)
 	}
-	if exists(numbered(path, rollFiles)) {
-		t.Errorf("more than %d files", rollFiles)
+	if exists(numbered(path, f.Keep)) {
+		t.Errorf("more than %d files", f.Keep)
 	}
 }
 
@@ -94,10 +91,7 @@ func TestSizedLog(t *testing.T) {
 func TestRollingSurvivesOthers(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "scripts.log")
-	f, err := OpenSized(path, usual)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := &Sized{Path: path, Keep: 8, Modes: usual}
 	defer func() { f.Close() }()
 	write := func(line string) {
 		t.Helper()
@@ -116,7 +110,7 @@ func TestRollingSurvivesOthers(t *testing.T) {
 		t.Errorf("after its removal the log holds %q, the older one %q", got, older)
 	}
 	// The next file cannot be opened: its folder is gone.
-	f.path = filepath.Join(filepath.Dir(path), "none", "scripts.log")
+	f.Path = filepath.Join(path, "none", "scripts.log")
 	write("4\n")
 	write("5\n")
 	if got := readFile(t, path); got != "3\n4\n5\n" {
@@ -150,8 +144,8 @@ func TestRollThatWasCutOff(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "scripts.log")
 	writeFile(t, path+".rolled", "1\n")
 	writeFile(t, path, "2\n")
-	f, err := OpenSized(path, usual)
-	if err != nil {
+	f := &Sized{Path: path, Keep: 8, Modes: usual}
+	if err := f.open(); err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
