@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"grapnel/internal/agent/config"
@@ -15,6 +16,7 @@ import (
 	"grapnel/internal/agent/install"
 	"grapnel/internal/agent/source"
 	"grapnel/internal/agent/transport"
+	"grapnel/internal/sdnotify"
 )
 
 // Version is what the agent calls itself to the service. It is a number above that of every stock agent with the same
@@ -28,6 +30,8 @@ type Options struct {
 	Log      *slog.Logger
 	// Notice is told what whoever starts the agent should see at once; nil means that nobody looks.
 	Notice func(text string)
+	// Supervisor hears when the agent is ready, and that it is alive; nil means that there is none.
+	Supervisor *sdnotify.Notifier
 }
 
 // Agent is one host's agent.
@@ -46,6 +50,8 @@ type Agent struct {
 	running  sync.WaitGroup
 	log      *slog.Logger
 	notice   func(text string)
+	systemd  *sdnotify.Notifier
+	polled   atomic.Int64 // when the loop of polls went round last, in Unix nanoseconds
 }
 
 // New prepares an agent without contacting anybody.
@@ -71,6 +77,7 @@ func New(opts Options) (*Agent, error) {
 		ending:   make(chan struct{}),
 		log:      opts.Log,
 		notice:   opts.Notice,
+		systemd:  opts.Supervisor,
 	}, nil
 }
 
@@ -123,11 +130,35 @@ func (a *Agent) Run(ctx context.Context) error {
 	defer kill(nil)
 	a.log.Info("the agent polls for commands", slog.String("version", Version), slog.String("host", a.id.HostID),
 		slog.String("endpoint", a.service.client.Endpoint))
+	a.polled.Store(time.Now().UnixNano())
+	go a.systemd.Watch(work, a.alive)
 	a.recoverInterrupted(work)
+	a.tell(a.systemd.Ready("polls " + a.service.client.Endpoint + " as " + a.id.HostID))
 	a.poll(ctx, work)
 	close(a.ending)
+	a.tell(a.systemd.Stopping("ends when the lifecycle events under way have"))
 	a.log.Info("the agent takes no more commands and ends when those under way have")
 	return a.drain(kill)
+}
+
+// alive reports whether polls go round. Each is held for a while, and after failures there is a pause. An agent that ends
+// polls no more and is alive: what it waits for has a deadline.
+func (a *Agent) alive() bool {
+	select {
+	case <-a.ending:
+		return true
+	default:
+		return time.Since(time.Unix(0, a.polled.Load())) < a.cfg.HTTPReadTimeout+longestPause
+	}
+}
+
+// longestPause is more than any pause between two polls (agent.md 4.3).
+const longestPause = 5 * time.Minute
+
+func (a *Agent) tell(err error) {
+	if err != nil {
+		a.log.Warn("systemd does not hear of this agent", slog.Any("error", err))
+	}
 }
 
 func (a *Agent) drain(kill context.CancelCauseFunc) error {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"grapnel/internal/agent/executor"
+	"grapnel/internal/agent/stream"
 	"grapnel/internal/awsapi"
 	"grapnel/internal/script"
 )
@@ -92,7 +93,7 @@ func (r *commandRun) run(ctx context.Context) *report {
 		return r.failed(err)
 	}
 	r.log = r.log.With(slog.String("deployment", d.ID))
-	noop := r.agent.executor.IsNoop(r.cmd.name, d)
+	noop := r.agent.executor.IsNoop(r.cmd.name, d.Deployment)
 	if !noop { // of a no-op nothing can be interrupted
 		if err := r.agent.tracker.begin(d.ID, r.cmd.id); err != nil {
 			return r.failed(err)
@@ -116,7 +117,7 @@ func (r *commandRun) run(ctx context.Context) *report {
 	return r.execute(ctx, d)
 }
 
-func (r *commandRun) execute(ctx context.Context, d *executor.Deployment) *report {
+func (r *commandRun) execute(ctx context.Context, d *specification) *report {
 	ctx, cancel := context.WithDeadlineCause(ctx, r.acknowledged.Add(eventLimit), executor.ErrEventLimit)
 	defer cancel()
 	ctx, done, err := r.agent.turns.take(ctx, d.GroupID)
@@ -126,11 +127,17 @@ func (r *commandRun) execute(ctx context.Context, d *executor.Deployment) *repor
 	defer done()
 	r.log.Info("running")
 	start := time.Now()
-	note, err := r.agent.executor.Run(ctx, r.cmd.name, d, executor.Watcher{Script: func(group script.Group) {
+	watcher := executor.Watcher{Script: func(group script.Group) {
 		if err := r.agent.tracker.script(d.ID, group); err != nil {
 			r.log.Warn("should the agent crash now, this script could not be ended", slog.Any("error", err))
 		}
-	}})
+	}}
+	if d.outputLimit > 0 {
+		output := stream.New(stream.Options{Send: r.update, MaxBytes: d.outputLimit, Log: r.log})
+		defer output.Close(ctx)
+		watcher.Line = output.Line
+	}
+	note, err := r.agent.executor.Run(ctx, r.cmd.name, d.Deployment, watcher)
 	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
 		err = fmt.Errorf("%w: %w", cause, err) // a library's "context deadline exceeded" says little
 	}
@@ -141,12 +148,24 @@ func (r *commandRun) execute(ctx context.Context, d *executor.Deployment) *repor
 	return new(succeeded(note))
 }
 
+// update sends lines of scripts' output, once: whoever watches would rather miss some than wait.
+func (r *commandRun) update(ctx context.Context, payload string) error {
+	status, err := r.agent.service.update(ctx, r.cmd.id, payload)
+	switch {
+	case answered(err):
+		return fmt.Errorf("%w: %w", stream.ErrOver, err)
+	case err == nil && status != awsapi.CommandStatusInProgress:
+		return fmt.Errorf("%w: the command is %s", stream.ErrOver, status)
+	}
+	return err
+}
+
 func (r *commandRun) failed(err error) *report {
 	r.log.Error("failed", slog.Any("error", err))
 	return new(failed(err))
 }
 
-func (r *commandRun) specification(ctx context.Context) (*executor.Deployment, error) {
+func (r *commandRun) specification(ctx context.Context) (*specification, error) {
 	var envelope *awsapi.Envelope
 	err := persist(ctx, beginLimit, r.retrying("fetching the specification"), func() (err error) {
 		envelope, err = r.agent.service.specification(ctx, r.cmd.executionID)

@@ -144,7 +144,7 @@ func TestHookThatTakesTheWholeHour(t *testing.T) {
 		t.Errorf("scripts have %v of an event, events %v; want a little less than an hour", eventLimit-executor.ScriptMargin, eventLimit)
 	}
 	h := newHost(t, newFake(t))
-	spec := &executor.Deployment{ID: "d-HANG", GroupID: "group-1", AppSpecFilename: "appspec.yml"}
+	spec := &specification{Deployment: &executor.Deployment{ID: "d-HANG", GroupID: "group-1", AppSpecFilename: "appspec.yml"}}
 	oneHook("#!/bin/sh\necho hanging\nsleep 600\n", "location: hook.sh").write(t, h.archive("d-HANG"))
 	end := h.nearlyOver("AfterInstall", time.Second).execute(t.Context(), spec)
 	if end.diagnostics.ErrorCode != awsapi.CodeScriptTimedOut {
@@ -170,8 +170,8 @@ func TestDownloadThatTakesTheWholeHour(t *testing.T) {
 		}
 		return operation == "GetObject"
 	})
-	spec := &executor.Deployment{ID: "d-SLOW", GroupID: "group-1", AppSpecFilename: "appspec.yml",
-		Revision: source.Revision{S3: &source.S3{Bucket: "bundles", Key: "d-SLOW.zip", Type: bundle.Zip}}}
+	spec := &specification{Deployment: &executor.Deployment{ID: "d-SLOW", GroupID: "group-1", AppSpecFilename: "appspec.yml",
+		Revision: source.Revision{S3: &source.S3{Bucket: "bundles", Key: "d-SLOW.zip", Type: bundle.Zip}}}}
 	end := h.nearlyOver("DownloadBundle", time.Second-executor.ScriptMargin).execute(t.Context(), spec)
 	if end.diagnostics.ErrorCode != awsapi.CodeUnknownError {
 		t.Errorf("end = %+v, want code 5", end)

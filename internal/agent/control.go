@@ -19,6 +19,7 @@ import (
 	"grapnel/internal/agent/identity"
 	"grapnel/internal/agent/logfile"
 	"grapnel/internal/atomicfile"
+	"grapnel/internal/sdnotify"
 )
 
 // Errors of Start, Stop and Status that scripts tell apart by the exit code.
@@ -79,8 +80,12 @@ func run(ctx context.Context, cfg config.Config, warnings []string, log *slog.Lo
 	if err != nil {
 		return err
 	}
+	systemd, err := sdnotify.FromEnvironment()
+	if err != nil {
+		log.Warn("systemd may not hear of this agent", slog.Any("error", err))
+	}
 	notice := func(text string) { fmt.Fprintln(out, text) }
-	a, err := New(Options{Config: cfg, Identity: id, Log: log, Notice: notice})
+	a, err := New(Options{Config: cfg, Identity: id, Log: log, Notice: notice, Supervisor: systemd})
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -27,6 +28,7 @@ func (a *Agent) poll(ctx, work context.Context) {
 	tell := a.notice // the first trouble only: whoever started the agent looks for a moment, the log is there for ever
 	for ctx.Err() == nil {
 		start := time.Now()
+		a.polled.Store(start.UnixNano())
 		cmd, err := a.service.poll(ctx)
 		if ctx.Err() != nil && cmd == nil {
 			return
@@ -116,10 +118,27 @@ func (a *Agent) dispatch(work context.Context, hc *awsapi.HostCommand, p *pacer)
 // start runs fn in the slot that was taken for it.
 func (a *Agent) start(fn func()) {
 	a.running.Go(func() {
-		defer func() { <-a.slots }()
+		defer a.release()
 		fn()
 	})
 }
+
+// release gives a slot back. After the last command the memory that it took goes back to the host, once it is likely that
+// no other follows at once: an idle agent should cost nothing, and giving memory back takes milliseconds.
+func (a *Agent) release() {
+	<-a.slots
+	if len(a.slots) > 0 {
+		return
+	}
+	time.AfterFunc(idleAfter, func() {
+		if len(a.slots) == 0 {
+			debug.FreeOSMemory()
+		}
+	})
+}
+
+// idleAfter is longer than the time between two commands of one deployment.
+const idleAfter = 2 * time.Second
 
 // check refuses a command that is not for this host or names nothing to do.
 func (a *Agent) check(hc *awsapi.HostCommand) (command, bool) {

@@ -108,6 +108,17 @@ func (s *service) acknowledge(ctx context.Context, commandID string, noop bool) 
 	return out.CommandStatus, err
 }
 
+// update sends what a command's scripts have written, and returns how the command stands.
+func (s *service) update(ctx context.Context, commandID, payload string) (awsapi.CommandStatus, error) {
+	in := awsapi.PostHostCommandUpdateInput{
+		HostCommandIdentifier: &commandID,
+		Diagnostics:           &awsapi.Envelope{Format: new(awsapi.FormatJSON), Payload: &payload},
+	}
+	var out awsapi.PostHostCommandUpdateOutput
+	err := s.callOnce(ctx, "PostHostCommandUpdate", in, &out)
+	return out.CommandStatus, err
+}
+
 // complete reports how a command ended.
 func (s *service) complete(ctx context.Context, commandID string, r report) error {
 	payload := r.payload()

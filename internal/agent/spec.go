@@ -19,6 +19,12 @@ import (
 	"grapnel/internal/awsapi"
 )
 
+// specification is what the service wants of this host, verified and checked (agent.md 5.2).
+type specification struct {
+	*executor.Deployment
+	outputLimit int64 // bytes of scripts' output that the service wants to see while they run; 0 = none, as with AWS
+}
+
 // verifier knows which specifications this host obeys.
 type verifier struct {
 	hostID string
@@ -27,7 +33,7 @@ type verifier struct {
 
 // open verifies an envelope's signature and reads the specification in it. As in stock agents the signer's certificate is
 // taken from the message and neither its chain nor its dates count (agent.md 5.1): who wants to know the signer pins it.
-func (v verifier) open(e *awsapi.Envelope) (*executor.Deployment, error) {
+func (v verifier) open(e *awsapi.Envelope) (*specification, error) {
 	if e == nil || awsapi.Value(e.Payload) == "" {
 		return nil, errors.New("the deployment specification is empty")
 	}
@@ -84,12 +90,16 @@ type wireSpec struct {
 	// ReuseArchiveFromDeploymentId names a deployment whose archive is the same (agent.md 10.5).
 	ReuseArchiveFromDeploymentId string
 
+	// LogStream says that the service wants to see the output of scripts while they run (awsapi.UpdateDiagnostics): a
+	// Grapnel server does, AWS does not.
+	LogStream struct{ MaxBytes int64 }
+
 	// HostIdentifier and ExpiresAt bind the document to one host and one time. A Grapnel server adds them, AWS does not.
 	HostIdentifier string
 	ExpiresAt      *time.Time
 }
 
-func (v verifier) parse(content []byte) (*executor.Deployment, error) {
+func (v verifier) parse(content []byte) (*specification, error) {
 	var w wireSpec
 	if err := json.Unmarshal(content, &w); err != nil {
 		return nil, fmt.Errorf("it is not the JSON it should be: %w", err)
@@ -130,7 +140,7 @@ func (v verifier) parse(content []byte) (*executor.Deployment, error) {
 	if !filepath.IsLocal(d.AppSpecFilename) {
 		return nil, fmt.Errorf("AppSpecFilename %q leads out of the bundle", d.AppSpecFilename)
 	}
-	return d, nil
+	return &specification{d, w.LogStream.MaxBytes}, nil
 }
 
 // orEmpty makes a member that is not there one without content.

@@ -48,7 +48,7 @@ func TestStockSpecification(t *testing.T) {
 		AppSpecFilename: "appspec.yml", FileExistsBehavior: "DISALLOW",
 		Revision: source.Revision{S3: &source.S3{Bucket: "b", Key: "k", Type: bundle.Tgz}},
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got.Deployment); diff != "" {
 		t.Errorf("specification (-want +got):\n%s", diff)
 	}
 }
