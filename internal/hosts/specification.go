@@ -136,11 +136,11 @@ func (s *specs) sign(d store.Deployment, caller Caller, now time.Time) (spec, er
 	if s.output {
 		document.LogStream = &logStream{MaxBytes: logs.MaxEvent}
 	}
-	payload, err := s.envelope(document)
-	if err == nil && len(payload) > awsapi.MaxEnvelopePayload && s.output {
-		document.LogStream = nil // a deployment matters more than seeing its output at once
-		payload, err = s.envelope(document)
+	content, err := json.Marshal(document)
+	if err != nil {
+		return spec{}, err
 	}
+	payload, err := s.signer.Sign(content)
 	if err != nil {
 		return spec{}, err
 	}
@@ -149,15 +149,6 @@ func (s *specs) sign(d store.Deployment, caller Caller, now time.Time) (spec, er
 			"deploy from a bucket and key with shorter names", *d.Info.DeploymentId, len(payload), awsapi.MaxEnvelopePayload)
 	}
 	return spec{payload, expires}, nil
-}
-
-// envelope returns the signed document.
-func (s *specs) envelope(d document) (string, error) {
-	content, err := json.Marshal(d)
-	if err != nil {
-		return "", err
-	}
-	return s.signer.Sign(content)
 }
 
 // document is the signed JSON (agent.md 5.2). HostIdentifier, ExpiresAt and LogStream are Grapnel's own, and stock agents
