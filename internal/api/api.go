@@ -26,22 +26,25 @@ type Store interface {
 	store.Deployments
 }
 
-// Options are the settings of an API. All are needed.
+// Options are the settings of an API. All but Deregistered are needed.
 type Options struct {
 	Store     Store
 	Region    string                  // in ARNs
 	AccountID string                  // in ARNs, twelve digits
 	TokenKey  []byte                  // signs page tokens; the same on every server that shares the store
 	Wake      func(deployment string) // tells the engine that something about the deployment has changed
+	// Deregistered tells the host protocol that a host's polls are to end; nil means that nobody is told.
+	Deregistered func(host string)
 }
 
 // API holds what the operations share.
 type API struct {
-	store      Store
-	arns       arns
-	pages      pages
-	wake       func(string)
-	predefined map[string]awsapi.DeploymentConfigInfo
+	store        Store
+	arns         arns
+	pages        pages
+	wake         func(string)
+	deregistered func(string)
+	predefined   map[string]awsapi.DeploymentConfigInfo
 
 	// settings serialises operations that read a setting, change a part of it and store it: two at once would undo one
 	// another's part.
@@ -51,11 +54,15 @@ type API struct {
 // New returns the operations over a store.
 func New(opts Options) *API {
 	a := &API{
-		store:      opts.Store,
-		arns:       arns{region: opts.Region, account: opts.AccountID},
-		pages:      pages{key: opts.TokenKey},
-		wake:       opts.Wake,
-		predefined: map[string]awsapi.DeploymentConfigInfo{},
+		store:        opts.Store,
+		arns:         arns{region: opts.Region, account: opts.AccountID},
+		pages:        pages{key: opts.TokenKey},
+		wake:         opts.Wake,
+		deregistered: opts.Deregistered,
+		predefined:   map[string]awsapi.DeploymentConfigInfo{},
+	}
+	if a.deregistered == nil {
+		a.deregistered = func(string) {}
 	}
 	for _, c := range planner.Predefined() {
 		a.predefined[*c.DeploymentConfigName] = c

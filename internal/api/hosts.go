@@ -80,6 +80,7 @@ func (a *API) deregisterOnPremisesInstance(ctx context.Context, in *awsapi.Dereg
 	for _, id := range deployments {
 		a.wake(id)
 	}
+	a.deregistered(name)
 	return nil, nil
 }
 

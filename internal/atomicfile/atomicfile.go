@@ -3,16 +3,18 @@
 package atomicfile
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"syscall"
 )
 
 // WriteFile makes path hold data with exactly the given mode, whatever the umask. The content reaches the disk before the
 // name does, and the name before WriteFile returns. The temporary file lies in the same folder and its name starts with a
-// dot, so that those who list the folder can tell what a crash left behind.
+// dot, so that those who list the folder can tell what a crash left behind. A symlink at path is replaced, not followed.
 func WriteFile(path string, data []byte, mode fs.FileMode) error {
 	dir, base := filepath.Split(path)
 	if dir == "" {
@@ -51,7 +53,8 @@ func fill(f *os.File, data []byte, mode fs.FileMode) error {
 	return f.Close()
 }
 
-// syncFolder makes a rename in dir durable. Windows has no such call: there the rename itself is journaled.
+// syncFolder makes a rename in dir durable. Windows has no such call: there the rename itself is journaled. Some network and
+// user-space filesystems refuse it; the content is as durable there as it can be.
 func syncFolder(dir string) error {
 	if runtime.GOOS == "windows" {
 		return nil
@@ -61,5 +64,9 @@ func syncFolder(dir string) error {
 		return err
 	}
 	defer d.Close()
-	return d.Sync()
+	err = d.Sync()
+	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EINVAL) {
+		return nil
+	}
+	return err
 }

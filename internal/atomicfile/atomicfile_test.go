@@ -30,6 +30,28 @@ func TestWriteFileReplacesContentAndMode(t *testing.T) {
 	}
 }
 
+// Whoever can put a symlink into a folder must not be able to choose which file the agent overwrites.
+func TestWriteFileReplacesASymlink(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	target, path := filepath.Join(dir, "target"), filepath.Join(dir, "path")
+	if err := os.WriteFile(target, []byte("untouched"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(target, path); err != nil {
+		t.Skipf("no symlinks here: %v", err)
+	}
+	if err := WriteFile(path, []byte("new"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(target); err != nil || string(got) != "untouched" {
+		t.Errorf("target = %q, %v", got, err)
+	}
+	if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() {
+		t.Errorf("path is %v, %v; want a regular file", info, err)
+	}
+}
+
 func TestWriteFileLeavesNothingBehindWhenItFails(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 )
 
+// agent.md 16: 74
 func TestPollFollowsTheTable(t *testing.T) {
 	t.Parallel()
 	var got []time.Duration

@@ -20,17 +20,21 @@ type Options struct {
 	// Issued is told the names of hosts for which Work may be waiting: their held polls look again. It must not block. It is
 	// called after a commit, also after one whose outcome is unknown. nil means that nobody is told.
 	Issued func(hosts []string)
-	Log    *slog.Logger // nil means slog.Default
+	// Reprieved is told, once, that the deadlines which passed while no server ran have been put off: what a poll did not
+	// find before, because it was overdue, may be taken now. It must not block. nil means that nobody is told.
+	Reprieved func()
+	Log       *slog.Logger // nil means slog.Default
 	// Observe is told about every round; nil means nobody is. It must not block.
 	Observe func(Observation)
 }
 
 // Engine moves deployments. Make one with New, run it with Run.
 type Engine struct {
-	store   Store
-	issued  func(hosts []string)
-	log     *slog.Logger
-	observe func(Observation)
+	store     Store
+	issued    func(hosts []string)
+	reprieved func()
+	log       *slog.Logger
+	observe   func(Observation)
 
 	mu    sync.Mutex
 	dirty []string      // woken since the schedule last looked
@@ -39,9 +43,15 @@ type Engine struct {
 
 // New returns an Engine.
 func New(o Options) *Engine {
-	e := &Engine{store: o.Store, issued: o.Issued, log: cmp.Or(o.Log, slog.Default()), observe: o.Observe, bell: make(chan struct{}, 1)}
+	e := &Engine{
+		store: o.Store, issued: o.Issued, reprieved: o.Reprieved, log: cmp.Or(o.Log, slog.Default()), observe: o.Observe,
+		bell: make(chan struct{}, 1),
+	}
 	if e.issued == nil {
 		e.issued = func([]string) {}
+	}
+	if e.reprieved == nil {
+		e.reprieved = func() {}
 	}
 	if e.observe == nil {
 		e.observe = func(Observation) {}
@@ -112,6 +122,7 @@ func (e *Engine) reprieve(ctx context.Context) bool {
 		err := e.store.Reprieve(storing, time.Now().UTC().Truncate(time.Microsecond).Add(planner.AcknowledgeTimeout))
 		cancel()
 		if err == nil {
+			e.reprieved()
 			return true
 		}
 		pause := troublePause.Pause(failures)

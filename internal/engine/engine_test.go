@@ -147,17 +147,18 @@ func created() deploy.State {
 // watched is an engine with what it told.
 type watched struct {
 	*Engine
-	rows   *rows
-	issued chan []string
-	seen   chan Observation
+	rows      *rows
+	issued    chan []string
+	reprieved chan time.Time
+	seen      chan Observation
 }
 
 // run starts an engine in a bubble and ends it with the test.
 func run(t *testing.T, s *rows) *watched {
-	r := &watched{rows: s, issued: make(chan []string, 100), seen: make(chan Observation, 1000)}
+	r := &watched{rows: s, issued: make(chan []string, 100), reprieved: make(chan time.Time, 100), seen: make(chan Observation, 1000)}
 	r.Engine = New(Options{
 		Store: s, Log: slog.New(slog.DiscardHandler),
-		Issued: func(hosts []string) { r.issued <- hosts }, Observe: func(o Observation) { r.seen <- o },
+		Issued: func(hosts []string) { r.issued <- hosts }, Reprieved: func() { r.reprieved <- time.Now() }, Observe: func(o Observation) { r.seen <- o },
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
@@ -220,11 +221,12 @@ func TestNobodyFailsForTheTimeWithoutAServer(t *testing.T) {
 		s := failing()
 		s.state.Work[0].Status = deploy.WorkPending
 		s.state.Work[0].Due = time.Now().Add(-time.Hour)
-		tries := 0
+		tries, put := 0, time.Time{}
 		s.reprieving = func() error {
 			if tries++; tries < 3 {
 				return errors.New("connection refused")
 			}
+			put = time.Now()
 			return nil
 		}
 		r := run(t, s)
@@ -233,6 +235,10 @@ func TestNobodyFailsForTheTimeWithoutAServer(t *testing.T) {
 		synctest.Wait()
 		if len(s.commits) != 0 || tries != 3 {
 			t.Fatalf("after 4 minutes and %d tries: %+v, want that the host has time until five", tries, s.commits)
+		}
+		// A poll that came before found nothing: it must look again now, and not at the end of its hold.
+		if len(r.reprieved) != 1 || !(<-r.reprieved).Equal(put) {
+			t.Error("held polls were not told at once, and once, that deadlines were put off")
 		}
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()

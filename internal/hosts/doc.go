@@ -9,6 +9,8 @@
 //	PutHostCommandAcknowledgement ─────────► ──────────────────────────────────────► Acknowledge
 //	  ◄── InProgress: run it. Succeeded, Failed: leave it
 //	(downloads, unpacks, runs scripts)
+//	PostHostCommandUpdate ─────────────────► our agents only: lines of output ──────► AppendLog (package logs)
+//	  ◄── InProgress, or how it ended
 //	PutHostCommandComplete ────────────────► diagnostics read, engine woken ────────► Complete
 //	  ◄── {}
 //

@@ -11,6 +11,8 @@ import (
 
 	"grapnel/internal/awsapi"
 	"grapnel/internal/awsjson"
+	"grapnel/internal/bell"
+	"grapnel/internal/logs"
 	"grapnel/internal/store"
 )
 
@@ -28,6 +30,7 @@ type Options struct {
 	Signer          *Signer
 	Region, Account string                  // parts of an execution id
 	Wake            func(deployment string) // the engine's
+	Logs            *logs.Service           // takes the output of scripts; nil leaves it out
 	Hold            time.Duration           // how long a poll is held with nothing to do; 0 means 45 s
 	Log             *slog.Logger            // nil means slog.Default
 }
@@ -39,10 +42,11 @@ type Service struct {
 	region, account string
 	wake            func(deployment string)
 	hold            time.Duration
+	logs            *logs.Service
 	log             *slog.Logger
 
 	mux      *awsjson.Mux
-	bells    bells
+	bells    bell.Bells // of hosts whose polls are held
 	presence *presence
 	specs    *specs
 	draining chan struct{} // closed when held polls are to return
@@ -54,9 +58,9 @@ const defaultHold = 45 * time.Second
 // New returns a Service.
 func New(o Options) *Service {
 	s := &Service{
-		store: o.Store, region: o.Region, account: o.Account, wake: o.Wake,
+		store: o.Store, region: o.Region, account: o.Account, wake: o.Wake, logs: o.Logs,
 		hold: cmp.Or(o.Hold, defaultHold), log: cmp.Or(o.Log, slog.Default()),
-		presence: newPresence(), specs: newSpecs(o.Signer, o.Store.Deployment), draining: make(chan struct{}),
+		presence: newPresence(), specs: newSpecs(o.Signer, o.Store.Deployment, o.Logs != nil), draining: make(chan struct{}),
 	}
 	s.mux = awsjson.NewMux(awsjson.Options{Log: s.log})
 	handle(s, "PollHostCommand", s.PollHostCommand)
@@ -75,8 +79,12 @@ func (s *Service) Run(ctx context.Context) error {
 	return nil
 }
 
-// Issued lets the held polls of these hosts look again. It does not block.
-func (s *Service) Issued(hosts []string) { s.bells.ring(hosts) }
+// Issued lets the held polls of these hosts look again: for Work, and whether they are registered still. It does not block.
+func (s *Service) Issued(hosts []string) { s.bells.Ring(hosts...) }
+
+// Reprieved lets all held polls look again: the deadlines of Work were put off, and what looked overdue may be taken. It
+// does not block.
+func (s *Service) Reprieved() { s.bells.RingAll() }
 
 // ServeHTTP serves one request. The caller of it has authenticated the host and named it by WithCaller.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {

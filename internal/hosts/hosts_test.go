@@ -24,6 +24,7 @@ import (
 	"grapnel/internal/deploy"
 	"grapnel/internal/hosts"
 	"grapnel/internal/lifecycle"
+	"grapnel/internal/logs"
 	"grapnel/internal/seal"
 	"grapnel/internal/sqlstore"
 	"grapnel/internal/store"
@@ -42,6 +43,7 @@ type server struct {
 	*hosts.Service
 	t      *testing.T
 	store  *sqlstore.Store
+	logs   *logs.Service
 	signer *hosts.Signer
 	woken  chan string
 }
@@ -55,8 +57,13 @@ func newServer(t *testing.T) *server {
 	}
 	t.Cleanup(func() { db.Close() })
 	s := &server{t: t, store: db, signer: newSigner(t, db), woken: make(chan string, 100)}
+	s.logs = logs.New(logs.Options{Store: db, Log: log})
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- s.logs.Run(ctx) }()
+	t.Cleanup(func() { stop(); <-ended })
 	s.Service = hosts.New(hosts.Options{
-		Store: db, Signer: s.signer, Region: "us-east-1", Account: "000000000000", Log: log,
+		Store: db, Signer: s.signer, Region: "us-east-1", Account: "000000000000", Logs: s.logs, Log: log,
 		Wake: func(id string) { s.woken <- id },
 	})
 	at := awsapi.At(time.Now().UTC().Truncate(time.Microsecond))
@@ -284,6 +291,27 @@ func TestAPollDoesNotOutliveItsRegistration(t *testing.T) {
 		s.issue()
 		if err := <-refused; err == nil || !strings.Contains(err.Error(), "was deregistered") {
 			t.Errorf("the held poll ended with %v", err)
+		}
+	})
+}
+
+// TestAPollBeforeTheReprieveLooksAgain: after an outage a poll may come before the deadlines of Work are put off.
+func TestAPollBeforeTheReprieveLooksAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t)
+		s.issue()
+		time.Sleep(10 * time.Minute) // no server runs; the Work is overdue
+		start := time.Now()
+		go func() {
+			synctest.Wait()
+			if err := s.store.Reprieve(t.Context(), time.Now().Add(5*time.Minute)); err != nil {
+				t.Error(err)
+			}
+			s.Reprieved()
+		}()
+		if command, err := s.poll(t.Context(), web1); command == nil || err != nil || time.Since(start) != 0 {
+			t.Errorf("got %v, %v after %s, want the command at once", command, err, time.Since(start))
 		}
 	})
 }
@@ -616,6 +644,7 @@ func TestSpecification(t *testing.T) {
 	want := map[string]any{
 		"DeploymentId": deployment, "DeploymentGroupId": "group-id", "DeploymentGroupName": "group", "ApplicationName": "app",
 		"DeploymentCreator": "user", "DeploymentType": "IN_PLACE", "HostIdentifier": web1.ARN,
+		"LogStream":            map[string]any{"MaxBytes": float64(10 << 20)},
 		"AgentActionOverrides": map[string]any{"AgentOverrides": map[string]any{"FileExistsBehavior": "RETAIN"}},
 		"Revision": map[string]any{"RevisionType": "S3", "S3Revision": map[string]any{
 			"Bucket": "bundles", "Key": "app.zip", "BundleType": "zip", "ETag": `"abc"`,

@@ -3,7 +3,6 @@ package hosts
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"grapnel/internal/awsapi"
@@ -27,12 +26,12 @@ func (s *Service) PollHostCommand(ctx context.Context, caller Caller, in *awsapi
 	}
 	leave := s.presence.arrive(caller.Name, agentVersion(ctx), now())
 	defer leave()
-	s.bells.join(caller.Name)
-	defer s.bells.leave(caller.Name)
+	s.bells.Join(caller.Name)
+	defer s.bells.Leave(caller.Name)
 	end := time.NewTimer(s.hold)
 	defer end.Stop()
 	for {
-		rung := s.bells.listen(caller.Name)
+		rung := s.bells.Listen(caller.Name)
 		command, err := s.handOver(ctx, caller)
 		if err == nil {
 			return s.hostCommand(caller, command), nil
@@ -78,7 +77,7 @@ func (s *Service) handOver(ctx context.Context, caller Caller) (store.Command, e
 		return store.Command{}, err
 	}
 	// A poll that is held then looks whether somebody took it. After a restart nobody rings, and the next poll looks.
-	time.AfterFunc(handOverAgain+time.Millisecond, func() { s.bells.ring([]string{caller.Name}) })
+	time.AfterFunc(handOverAgain+time.Millisecond, func() { s.bells.Ring(caller.Name) })
 	awsjson.AfterReply(ctx, func(failed error) {
 		if failed != nil {
 			s.handBack(context.WithoutCancel(ctx), caller, command)
@@ -97,7 +96,7 @@ func (s *Service) handBack(ctx context.Context, caller Caller, command store.Com
 			"host", caller.Name, "work", command.ID, "error", err)
 		return
 	}
-	s.bells.ring([]string{caller.Name})
+	s.bells.Ring(caller.Name)
 }
 
 // hostCommand is Work as the agent's protocol names it. The nonce tells one hand-over from the next; agents ignore it.
@@ -109,15 +108,6 @@ func (s *Service) hostCommand(caller Caller, command store.Command) *awsapi.Poll
 		CommandName:           new(string(command.Event)),
 		Nonce:                 new(int64(command.Handovers)),
 	}}
-}
-
-// PostHostCommandUpdate answers how a command stands. Agents may call it while they run a command; stock agents never do.
-func (s *Service) PostHostCommandUpdate(ctx context.Context, caller Caller, in *awsapi.PostHostCommandUpdateInput) (*awsapi.PostHostCommandUpdateOutput, error) {
-	command, err := s.command(ctx, caller, in.HostCommandIdentifier)
-	if err != nil {
-		return nil, err
-	}
-	return &awsapi.PostHostCommandUpdateOutput{CommandStatus: commandStatus(command.Status)}, nil
 }
 
 // commandStatus is the status of a Work in the protocol's words. Withdrawn Work is a failed command: the agent leaves it.
@@ -135,53 +125,3 @@ func commandStatus(s deploy.WorkStatus) awsapi.CommandStatus {
 
 // now is the time as the store keeps it.
 func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
-
-// bells wakes held polls: one bell per host that has any. Every poll of a host hears it and looks for itself; the store
-// gives each Work to one of them.
-type bells struct {
-	mu   sync.Mutex
-	host map[string]*bell
-}
-
-type bell struct {
-	polls int           // held
-	rung  chan struct{} // closed by the next ring
-}
-
-func (b *bells) join(host string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.host == nil {
-		b.host = map[string]*bell{}
-	}
-	if b.host[host] == nil {
-		b.host[host] = &bell{rung: make(chan struct{})}
-	}
-	b.host[host].polls++
-}
-
-func (b *bells) leave(host string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.host[host].polls--; b.host[host].polls == 0 {
-		delete(b.host, host)
-	}
-}
-
-// listen returns what the next ring for a host that has joined closes.
-func (b *bells) listen(host string) <-chan struct{} {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.host[host].rung
-}
-
-func (b *bells) ring(hosts []string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, host := range hosts {
-		if bell := b.host[host]; bell != nil {
-			close(bell.rung)
-			bell.rung = make(chan struct{})
-		}
-	}
-}

@@ -12,6 +12,7 @@ import (
 
 	"grapnel/internal/awsapi"
 	"grapnel/internal/deploy"
+	"grapnel/internal/logs"
 	"grapnel/internal/store"
 )
 
@@ -52,6 +53,7 @@ func (s *Service) GetDeploymentSpecification(ctx context.Context, caller Caller,
 // specs signs specifications and keeps them: the seven commands of a deployment ask for the same one.
 type specs struct {
 	signer *Signer
+	output bool // of scripts is wanted while they run
 	load   func(ctx context.Context, deployment string) (store.Deployment, error)
 
 	mu   sync.Mutex
@@ -71,8 +73,8 @@ type spec struct {
 	expires time.Time
 }
 
-func newSpecs(signer *Signer, load func(context.Context, string) (store.Deployment, error)) *specs {
-	return &specs{signer: signer, load: load, kept: map[specKey]spec{}, loaded: map[string]store.Deployment{}}
+func newSpecs(signer *Signer, load func(context.Context, string) (store.Deployment, error), output bool) *specs {
+	return &specs{signer: signer, output: output, load: load, kept: map[specKey]spec{}, loaded: map[string]store.Deployment{}}
 }
 
 // get returns the signed specification of a deployment for one of its hosts. A deployment is frozen, so a kept one stays
@@ -131,6 +133,9 @@ func (s *specs) sign(d store.Deployment, caller Caller, now time.Time) (spec, er
 	if err != nil {
 		return spec{}, err
 	}
+	if s.output {
+		document.LogStream = &logStream{MaxBytes: logs.MaxEvent}
+	}
 	content, err := json.Marshal(document)
 	if err != nil {
 		return spec{}, err
@@ -146,8 +151,9 @@ func (s *specs) sign(d store.Deployment, caller Caller, now time.Time) (spec, er
 	return spec{payload, expires}, nil
 }
 
-// document is the signed JSON (agent.md 5.2). HostIdentifier and ExpiresAt are Grapnel's own: they bind it to one host and
-// one time; stock agents ignore them.
+// document is the signed JSON (agent.md 5.2). HostIdentifier, ExpiresAt and LogStream are Grapnel's own, and stock agents
+// ignore them. The first two bind it to one host and one time; the last asks for the output of scripts while they run
+// (awsapi.UpdateDiagnostics).
 type document struct {
 	DeploymentId         string
 	DeploymentGroupId    string
@@ -159,7 +165,11 @@ type document struct {
 	Revision             revision
 	HostIdentifier       string
 	ExpiresAt            time.Time
+	LogStream            *logStream `json:",omitzero"`
 }
+
+// logStream says how many bytes of updates one command may send.
+type logStream struct{ MaxBytes int64 }
 
 type actionOverrides struct{ AgentOverrides agentOverrides }
 

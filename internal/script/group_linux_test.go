@@ -1,8 +1,10 @@
 package script
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"testing"
@@ -68,6 +70,31 @@ func TestGroupKillSparesOthers(t *testing.T) {
 	}
 	if !groupRuns(pgid) {
 		t.Error("the group was ended")
+	}
+}
+
+// While a script may still be signalled its number must not become another's, also when it has exited and only its output is
+// waited for.
+func TestNumberOfAnExitedScriptStaysTaken(t *testing.T) {
+	t.Parallel()
+	c := self(t, "leak-stdout")
+	record(t, &c)
+	ctx, cancel := context.WithCancel(t.Context())
+	r, err := start(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Started(r.cmd.Process.Pid)
+	r.follow()
+	<-r.exited
+	entry := fmt.Sprintf("/proc/%d", r.cmd.Process.Pid)
+	if _, err := os.Stat(entry); err != nil {
+		t.Errorf("the number is free while the script's output is waited for: %v", err)
+	}
+	cancel()
+	r.wait(ctx)
+	if _, err := os.Stat(entry); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the number stays taken for ever: %v", err)
 	}
 }
 

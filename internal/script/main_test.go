@@ -4,6 +4,8 @@ package script
 
 import (
 	"bufio"
+	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -73,6 +75,8 @@ func child(name string) int {
 	case "leak-stderr":
 		leave("sleep", nil, os.Stderr)
 		fmt.Println("done")
+	case "crashing-agent":
+		return crashingAgent()
 	case "agent-without-root":
 		return agentWithoutRoot()
 	case "daemon":
@@ -107,4 +111,24 @@ func leave(name string, stdout, stderr *os.File) {
 	if err := cmd.Start(); err != nil {
 		panic(err)
 	}
+}
+
+// crashingAgent announces a script, starts it, and is killed before it can record which process it is.
+func crashingAgent() int {
+	g, err := Announce()
+	if err != nil {
+		panic(err)
+	}
+	stored, err := json.Marshal(g)
+	if err != nil {
+		panic(err)
+	}
+	if err := os.WriteFile(os.Getenv("RECORD"), stored, 0o644); err != nil {
+		panic(err)
+	}
+	Run(context.Background(), Command{
+		Path: os.Getenv("SCRIPT"), ID: g.ID, Env: []string{"FIFO=" + os.Getenv("FIFO")},
+		Started: func(int) { syscall.Kill(os.Getpid(), syscall.SIGKILL) },
+	})
+	return 98
 }

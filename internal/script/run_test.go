@@ -242,6 +242,9 @@ func TestTimeoutLetsTheScriptCleanUp(t *testing.T) {
 // agent.md 16: 183
 func TestTimeoutKillsWhatIgnoresTerm(t *testing.T) {
 	t.Parallel()
+	if DefaultGrace != 5*time.Second { // the tests cannot wait for it
+		t.Errorf("KILL comes %v after TERM", DefaultGrace)
+	}
 	for _, name := range []string{"ignore-term", "child-ignores-term"} {
 		r, got := runPastDeadline(t, self(t, name), errDeadline, false)
 		if r.Outcome != TimedOut || r.Signal == "" {

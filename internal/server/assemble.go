@@ -15,6 +15,7 @@ import (
 	"grapnel/internal/engine"
 	"grapnel/internal/hosts"
 	"grapnel/internal/iam"
+	"grapnel/internal/logs"
 	"grapnel/internal/objects"
 	"grapnel/internal/seal"
 	"grapnel/internal/sigv4"
@@ -38,14 +39,18 @@ func (s *Server) assemble(ctx context.Context, identities *auth.Auth, key *seal.
 	registry := newRegistry()
 	s.engine = engine.New(engine.Options{
 		Store: s.store, Log: s.opts.Log, Observe: engineMetrics(registry),
-		Issued: func(names []string) { s.hosts.Issued(names) },
+		Issued:    func(names []string) { s.hosts.Issued(names) },
+		Reprieved: func() { s.hosts.Reprieved() },
 	})
+	s.logs = logs.New(logs.Options{Store: s.store, Log: s.opts.Log})
 	s.hosts = hosts.New(hosts.Options{
-		Store: s.store, Signer: signer, Region: s.opts.Region, Account: s.opts.AccountID, Wake: s.engine.Wake, Log: s.opts.Log,
+		Store: s.store, Signer: signer, Region: s.opts.Region, Account: s.opts.AccountID, Wake: s.engine.Wake,
+		Logs: s.logs, Log: s.opts.Log,
 	})
 	operations := awsjson.NewMux(awsjson.Options{BodyLimit: maxJSONBody, Log: s.opts.Log})
 	api.New(api.Options{
 		Store: s.store, Region: s.opts.Region, AccountID: s.opts.AccountID, TokenKey: key.Derive("page-tokens"), Wake: s.engine.Wake,
+		Deregistered: func(name string) { s.hosts.Issued([]string{name}) },
 	}).Register(operations)
 	objectsHandler := objects.New(s.bundles, objects.Options{
 		Region: s.opts.Region, Domain: s.opts.Domain, Log: s.opts.Log,
@@ -63,10 +68,13 @@ func (s *Server) assemble(ctx context.Context, identities *auth.Auth, key *seal.
 		open: s.open(registry), auth: identities, verifier: &sigv4.Verifier{MaxBody: maxJSONBody}, region: s.opts.Region, log: s.opts.Log,
 	}
 	rt.services = map[string]service{
-		"codedeploy": {handler: operations, refuse: rt.refuseJSON, target: awsapi.Prefix, allow: rt.allowOperation},
+		"codedeploy": {handler: operations, refuse: rt.refuseJSON, target: awsapi.Prefix, allow: rt.allow("codedeploy")},
 		"s3":         {handler: objectsHandler, refuse: rt.refuseS3, anyRegion: true, uploads: true},
 		"iam":        {handler: iamHandler, refuse: rt.refuseQuery, anyRegion: true},
 		"sts":        {handler: stsHandler, refuse: rt.refuseQuery, anyRegion: true},
+		awsapi.GrapnelService: {
+			handler: s.logs, refuse: rt.refuseJSON, target: awsapi.GrapnelPrefix, allow: rt.allow(awsapi.GrapnelService),
+		},
 	}
 	for name, prefix := range map[string]string{
 		awsapi.CommandService: awsapi.CommandPrefix, awsapi.CommandServiceSecure: awsapi.CommandPrefixSecure,
@@ -84,9 +92,11 @@ func callerOf(next http.Handler) http.Handler {
 	})
 }
 
-// allowOperation asks whether the sender may call an operation of CodeDeploy.
-func (rt *router) allowOperation(r *http.Request, id auth.Identity) error {
-	return rt.auth.Allow(r.Context(), id, "codedeploy:"+operation(r), "*")
+// allow asks whether the sender may call an operation of a service.
+func (rt *router) allow(service string) func(r *http.Request, id auth.Identity) error {
+	return func(r *http.Request, id auth.Identity) error {
+		return rt.auth.Allow(r.Context(), id, service+":"+operation(r), "*")
+	}
 }
 
 // allowCommand asks whether the sender is a host. Root may do everything, but it is no host and has no commands.

@@ -34,7 +34,7 @@ type service struct {
 // known are the names that a request may have in the metrics: operations, and methods of S3 and the query services.
 var known = func() map[string]bool {
 	names := map[string]bool{"GET": true, "PUT": true, "HEAD": true, "POST": true, "DELETE": true}
-	for _, op := range slices.Concat(awsapi.Operations, awsapi.CommandOperations) {
+	for _, op := range slices.Concat(awsapi.Operations, awsapi.CommandOperations, awsapi.GrapnelOperations) {
 		names[op.Name] = true
 	}
 	return names

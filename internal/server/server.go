@@ -21,6 +21,7 @@ import (
 	"grapnel/internal/blob/disk"
 	"grapnel/internal/engine"
 	"grapnel/internal/hosts"
+	"grapnel/internal/logs"
 	"grapnel/internal/seal"
 	"grapnel/internal/sigv4"
 	"grapnel/internal/sqlstore"
@@ -47,6 +48,7 @@ type Server struct {
 	bundles  *disk.Store
 	engine   *engine.Engine
 	hosts    *hosts.Service
+	logs     *logs.Service
 	root     sigv4.Credentials
 	draining atomic.Bool
 }
@@ -177,6 +179,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stopEngine()
 	group.Go(func() error { return s.engine.Run(engineCtx) })
 	group.Go(func() error { return s.hosts.Run(running) })
+	group.Go(func() error { return s.logs.Run(running) })
 	group.Go(func() error { return s.reapUploads(running) })
 	group.Go(func() error {
 		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {

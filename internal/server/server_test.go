@@ -119,6 +119,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 		poll = "CodeDeployCommandService_v20141006.PutHostCommandComplete"
 		user = "Action=ListUsers&Version=2010-05-08"
 		self = "Action=GetCallerIdentity&Version=2011-06-15"
+		logs = "Grapnel_20261122.GetDeploymentLog"
 	)
 	tests := []struct {
 		name   string
@@ -129,6 +130,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 		{"root lists applications", request{key: root, service: "codedeploy", target: list}, 200, `"applications":[]`},
 		{"root lists buckets", request{key: root, service: "s3", method: "GET"}, 200, "ListAllMyBucketsResult"},
 		{"root lists users", request{key: root, service: "iam", form: user}, 200, "web-1"},
+		{"root reads logs", request{key: root, service: "grapnel", target: logs, json: `{"deploymentId":"d-NONE"}`}, 400, "DeploymentDoesNotExistException"},
 		{"any region is fine for s3", request{key: root, service: "s3", region: "eu-west-1", method: "GET"}, 200, "ListAllMyBucketsResult"},
 		{"any region is fine for sts", request{key: root, service: "sts", region: "aws-global", form: self}, 200, ":root"},
 		{"another region is not for codedeploy", request{key: root, service: "codedeploy", region: "eu-west-1", target: list}, 400, "AWS_REGION"},
@@ -136,6 +138,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 		{"a host asks who it is", request{key: host, service: "sts", form: self}, 200, "user/AWS/CodeDeploy/web-1"},
 		{"a host may use the host protocol", request{key: host, service: "codedeploy-commands", target: poll}, 400, "CommandStatus"},
 		{"a host lists no applications", request{key: host, service: "codedeploy", target: list}, 400, "AccessDeniedException"},
+		{"a host reads no logs", request{key: host, service: "grapnel", target: logs}, 400, "AccessDeniedException"},
 		{"a host lists no buckets", request{key: host, service: "s3", method: "GET"}, 403, "AccessDenied"},
 		{"a host reads no other bundle", request{key: host, service: "s3", method: "GET", path: "/bundles/app.zip"}, 403, "AccessDenied"},
 		{"a host writes no bundle", request{key: host, service: "s3", method: "PUT", path: "/bundles/app.zip"}, 403, "AccessDenied"},
@@ -144,10 +147,12 @@ func TestWhoMayDoWhat(t *testing.T) {
 
 		{"a target of another service", request{key: root, service: "codedeploy", target: poll}, 400, "UnknownOperationException"},
 		{"a host cannot pass its command off as another's", request{key: host, service: "codedeploy-commands", target: list}, 400, "UnknownOperationException"},
+		{"a signature for codedeploy reads no logs", request{key: root, service: "codedeploy", target: logs}, 400, "UnknownOperationException"},
 		{"a target for s3", request{key: root, service: "s3", target: list}, 403, "SignatureDoesNotMatch"},
 		{"a target that is not signed", request{key: root, service: "codedeploy", target: list, unsignedTarget: true}, 400, "InvalidSignatureException"},
 		{"a service that is not here", request{key: root, service: "dynamodb", target: list}, 400, "InvalidSignatureException"},
 
+		{"unsigned logs", request{target: logs}, 400, "MissingAuthenticationTokenException"},
 		{"unsigned JSON", request{target: list}, 400, "MissingAuthenticationTokenException"},
 		{"unsigned form", request{form: user}, 403, "MissingAuthenticationToken"},
 		{"unsigned S3", request{method: "GET", path: "/bundles/app.zip"}, 403, "AccessDenied"},
@@ -384,6 +389,39 @@ func TestDrainingLetsPollsReturn(t *testing.T) {
 	}
 	if body := <-polled; body != "{}" {
 		t.Errorf("the held poll was answered %q", body)
+	}
+}
+
+// TestADeregisteredHostsPollEndsAtOnce: nobody may wait with the identity of a host that is gone.
+func TestADeregisteredHostsPollEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil)
+	root := aws.Credentials{AccessKeyID: s.Root().AccessKeyID, SecretAccessKey: s.Root().SecretAccessKey}
+	r, err := cli.RegisterHost(t.Context(), s.URL(), root, "web-1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	polled := make(chan string, 1)
+	go func() {
+		_, body := request{
+			key:     sigv4.Credentials{AccessKeyID: r.AccessKeyID, SecretAccessKey: r.SecretAccessKey},
+			service: "codedeploy-commands", target: "CodeDeployCommandService_v20141006.PollHostCommand",
+			json: `{"HostIdentifier":"` + r.ARN + `"}`,
+		}.send(t, s)
+		polled <- body
+	}()
+	waitUntilHeld(t, t.Context(), s)
+	began := time.Now()
+	if status, body := (request{
+		key: s.Root(), service: "codedeploy", target: "CodeDeploy_20141006.DeregisterOnPremisesInstance", json: `{"instanceName":"web-1"}`,
+	}).send(t, s); status != 200 {
+		t.Fatalf("deregister: %d %s", status, body)
+	}
+	if body := <-polled; !strings.Contains(body, "host web-1 was deregistered") {
+		t.Errorf("the held poll was answered %q", body)
+	}
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("the held poll ended after %s", took)
 	}
 }
 

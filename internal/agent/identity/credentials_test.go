@@ -21,7 +21,12 @@ var longAgo = time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func age(t *testing.T, path string) {
 	t.Helper()
-	if err := os.Chtimes(path, longAgo, longAgo); err != nil {
+	setTime(t, path, longAgo)
+}
+
+func setTime(t *testing.T, path string, modified time.Time) {
+	t.Helper()
+	if err := os.Chtimes(path, modified, modified); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -56,6 +61,7 @@ func TestRotatedKeys(t *testing.T) {
 				path = test.onPremises
 			}
 			age(t, path)
+			soon := time.Now().Add(time.Hour)
 			retrieve, log := credentials(t, test.onPremises)
 			expect := func(want string) {
 				t.Helper()
@@ -66,7 +72,10 @@ func TestRotatedKeys(t *testing.T) {
 			expect("AK1")
 			overwrite(t, path, strings.Replace(test.content, "AK1", "AK2", 1))
 			expect("AK2")
-			overwrite(t, path, strings.Replace(test.content, "AK1", "AK3", 1)) // of the same size, within the same tick
+			setTime(t, path, soon)
+			expect("AK2")
+			overwrite(t, path, strings.Replace(test.content, "AK1", "AK3", 1))
+			setTime(t, path, soon) // of the same size, within the same tick of a coarse clock
 			expect("AK3")
 
 			age(t, path)

@@ -55,8 +55,8 @@ type Identity struct {
 }
 
 // Load finds out who this host is: from the on-premises file, from the environment, from EC2 instance metadata, in this
-// order (agent.md 13). No key is needed for that: a host that gets its keys later loads now. On a host that is neither on
-// premises nor on EC2 it fails within ten seconds, most often three, and says what to set.
+// order (agent.md 13). The keys of a session or of an instance's role may come later. On a host that is neither on premises nor
+// on EC2 it fails within ten seconds, most often three, and says what to set.
 func Load(ctx context.Context, o Options) (Identity, error) {
 	o.OnPremisesFile = cmp.Or(o.OnPremisesFile, DefaultOnPremisesFile)
 	if o.Environ == nil {

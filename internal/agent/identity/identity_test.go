@@ -185,9 +185,9 @@ func TestStoppedWhileAsking(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	stopped := errors.New("stopped")
 	cancel(stopped)
-	o, _ := options("none.yml", map[string]string{metadataVariable: closedPort(t)})
-	if _, err := Load(ctx, o); !errors.Is(err, stopped) || strings.Contains(err.Error(), "outside EC2") {
-		t.Errorf("error = %v, want only the cause", err)
+	o, log := options("none.yml", map[string]string{metadataVariable: closedPort(t)})
+	if _, err := Load(ctx, o); !errors.Is(err, stopped) || strings.Contains(err.Error(), "outside EC2") || strings.Contains(log.String(), "disable_imds_v1") {
+		t.Errorf("error = %v, want only the cause; log:\n%s", err, log)
 	}
 }
 

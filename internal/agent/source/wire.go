@@ -26,7 +26,7 @@ type wire struct {
 // RoundTrip implements [http.RoundTripper].
 func (t *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	number, begun := t.count.Add(1), time.Now()
-	t.write(number, "> ", fmt.Sprintf("%s %s %s", r.Method, harmless(r.URL), r.Proto), r.Header)
+	t.write(number, "> ", r.Method+" "+harmless(r.URL), r.Header)
 	response, err := t.next.RoundTrip(r)
 	after := time.Since(begun).Round(time.Millisecond)
 	if err != nil {
@@ -64,8 +64,7 @@ func (t *wire) write(number int64, mark, first string, h http.Header) {
 
 const redacted = "REDACTED"
 
-// secret matches the names of headers and of a query's parameters whose values open doors. "Ttl" is not one of them, but
-// the lifetime of one.
+// secret matches the names of headers and of a query's parameters whose values open doors.
 var secret = regexp.MustCompile(`(?i)auth|token$|signature|credential|secret|password|cookie|^sig$|key$`)
 
 func harmlessHeader(name, value string) string {
@@ -92,7 +91,7 @@ func harmless(u *url.URL) string {
 		}
 	}
 	shown := *u
-	if len(query) > 0 {
+	if shown.RawQuery != "" {
 		shown.RawQuery = query.Encode()
 	}
 	return shown.Redacted()
