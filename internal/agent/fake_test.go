@@ -67,7 +67,8 @@ type fake struct {
 
 // fakeCommand is what the service knows of a command.
 type fakeCommand struct {
-	acknowledged []bool // IsCommandNoop of each acknowledgement
+	acknowledged []bool   // IsCommandNoop of each acknowledgement
+	output       []string // of scripts, as it came up while they ran
 	completed    []completion
 }
 
@@ -85,6 +86,7 @@ func newFake(t testing.TB) *fake {
 	target := func(operation string) string { return awsapi.CommandPrefix + "." + operation }
 	awsjson.Handle(f.calls, target("PollHostCommand"), f.poll)
 	awsjson.Handle(f.calls, target("GetDeploymentSpecification"), f.specification)
+	awsjson.Handle(f.calls, target("PostHostCommandUpdate"), f.update)
 	awsjson.Handle(f.calls, target("PutHostCommandAcknowledgement"), f.acknowledge)
 	awsjson.Handle(f.calls, target("PutHostCommandComplete"), f.complete)
 	server := httptest.NewServer(f)
@@ -178,6 +180,21 @@ func (f *fake) acknowledge(_ context.Context, in *awsapi.PutHostCommandAcknowled
 		return &awsapi.PutHostCommandAcknowledgementOutput{CommandStatus: awsapi.CommandStatusSucceeded}, nil
 	}
 	return &awsapi.PutHostCommandAcknowledgementOutput{CommandStatus: awsapi.CommandStatusInProgress}, nil
+}
+
+func (f *fake) update(_ context.Context, in *awsapi.PostHostCommandUpdateInput) (*awsapi.PostHostCommandUpdateOutput, error) {
+	var said awsapi.UpdateDiagnostics
+	if err := json.Unmarshal([]byte(*in.Diagnostics.Payload), &said); err != nil {
+		return nil, awsjson.Errorf(awsapi.ClientException, "%v", err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c := f.commands[*in.HostCommandIdentifier]
+	for _, line := range said.Lines {
+		c.output = append(c.output, line.Script+" "+line.Stream+": "+line.Text)
+	}
+	f.changed.Broadcast()
+	return &awsapi.PostHostCommandUpdateOutput{CommandStatus: awsapi.CommandStatusInProgress}, nil
 }
 
 func (f *fake) complete(_ context.Context, in *awsapi.PutHostCommandCompleteInput) (*awsapi.PutHostCommandCompleteOutput, error) {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"grapnel/internal/agent/config"
+	"grapnel/internal/agent/logfile"
 	"grapnel/internal/awsapi"
 	"grapnel/internal/script"
 )
@@ -188,7 +189,7 @@ func TestEveryInterruptedCommandIsReported(t *testing.T) {
 
 func TestTracker(t *testing.T) {
 	t.Parallel()
-	tr := &tracker{dir: filepath.Join(t.TempDir(), "ongoing-deployment")}
+	tr := &tracker{dir: filepath.Join(t.TempDir(), "ongoing-deployment"), modes: logfile.Modes{Dir: 0o755, File: 0o644}}
 	if pending, err := tr.pending(); err != nil || pending != nil {
 		t.Errorf("without a folder: %v, %v", pending, err)
 	}
@@ -198,11 +199,15 @@ func TestTracker(t *testing.T) {
 	if got := readFile(t, filepath.Join(tr.dir, "d-1")); got != "first" {
 		t.Errorf("the record holds %q", got)
 	}
-	if err := tr.script("d-1", os.Getpid()); err != nil {
+	group, err := script.Identify(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tr.script("d-1", group); err != nil {
 		t.Fatal(err)
 	}
 	pending, err := tr.pending()
-	if err != nil || len(pending) != 1 || pending[0].commandID != "first" || pending[0].hook == nil || pending[0].hook.PGID != os.Getpid() {
+	if err != nil || len(pending) != 1 || pending[0].commandID != "first" || pending[0].hook == nil || *pending[0].hook != group {
 		t.Errorf("pending = %+v, %v", pending, err)
 	}
 	// The next command of the deployment may begin before the first has been cleared away.
@@ -226,7 +231,7 @@ func TestTracker(t *testing.T) {
 // A record torn by the crash must not hide the command.
 func TestTornHookRecord(t *testing.T) {
 	t.Parallel()
-	tr := &tracker{dir: t.TempDir()}
+	tr := &tracker{dir: t.TempDir(), modes: logfile.Modes{Dir: 0o755, File: 0o644}}
 	if err := tr.begin("d-1", "id"); err != nil {
 		t.Fatal(err)
 	}

@@ -3,8 +3,11 @@ package executor
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
+	"path/filepath"
 
+	"grapnel/internal/agent/source"
 	"grapnel/internal/atomicfile"
 	"grapnel/internal/bundle"
 )
@@ -19,7 +22,9 @@ func (e *Executor) downloadBundle(ctx context.Context, d *Deployment) (note stri
 	if err := discard(dir); err != nil {
 		return "", err
 	}
-	if err := e.acquire(ctx, d, dir); err != nil {
+	if e.reuse(ctx, d) {
+		note = "the archive of deployment " + d.ReuseArchiveFrom + " was reused"
+	} else if err := e.acquire(ctx, d, dir); err != nil {
 		discard(dir) //nolint:errcheck // the first error is the one that tells
 		return "", err
 	}
@@ -30,12 +35,34 @@ func (e *Executor) downloadBundle(ctx context.Context, d *Deployment) (note stri
 }
 
 func discard(dir deploymentDir) error {
-	for _, path := range []string{dir.bundle(), dir.archive()} {
+	for _, name := range []string{source.BundleName, source.ArchiveName, source.ETagName, source.OriginName} {
+		path := filepath.Join(string(dir), name)
 		if err := os.RemoveAll(path); err != nil {
 			return fmt.Errorf("cannot remove what an earlier attempt left: %w", err)
 		}
 	}
 	return nil
+}
+
+// reuse takes the archive of an earlier deployment with the same revision, if there is one that can be taken
+// (agent.md 10.5). Whatever is wrong with it is no failure: the bundle is downloaded then.
+func (e *Executor) reuse(ctx context.Context, d *Deployment) bool {
+	if d.ReuseArchiveFrom == "" || !e.ReuseArchives {
+		return false
+	}
+	err := source.CheckReuse(d.ReuseArchiveFrom, d.ID)
+	if err == nil {
+		etag := ""
+		if d.Revision.S3 != nil {
+			etag = d.Revision.S3.ETag
+		}
+		earlier := e.layout.deployment(d.GroupID, d.ReuseArchiveFrom)
+		_, err = e.Source.Reuse(ctx, string(earlier), e.Folder(d), d.AppSpecFilename, etag)
+	}
+	if err != nil {
+		e.Log.Warn("the bundle is downloaded, because an earlier archive cannot be reused", slog.Any("error", err))
+	}
+	return err == nil
 }
 
 // acquire fetches the bundle, unpacks it, and looks for its AppSpec.
@@ -49,8 +76,10 @@ func (e *Executor) acquire(ctx context.Context, d *Deployment, dir deploymentDir
 			return err
 		}
 	}
-	_, err = findAppSpec(dir, d.AppSpecFilename)
-	return err
+	if _, err := findAppSpec(dir, d.AppSpecFilename); err != nil {
+		return err
+	}
+	return source.Record(string(dir), got)
 }
 
 // maxEntries is far above what anybody deploys. It bounds what a bundle can do to file systems that make inodes as needed,

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"grapnel/internal/agent/source"
 )
 
 // layout names what the agent keeps below its deployment root (agent.md 6). The names are those of stock agents, so that
@@ -49,9 +51,8 @@ func (l layout) deploymentsLog() string {
 // deploymentDir is the folder of one deployment.
 type deploymentDir string
 
-// bundle has the same name whatever its format.
-func (d deploymentDir) bundle() string     { return filepath.Join(string(d), "bundle.tar") }
-func (d deploymentDir) archive() string    { return filepath.Join(string(d), "deployment-archive") }
+func (d deploymentDir) bundle() string     { return filepath.Join(string(d), source.BundleName) }
+func (d deploymentDir) archive() string    { return filepath.Join(string(d), source.ArchiveName) }
 func (d deploymentDir) scriptsLog() string { return filepath.Join(string(d), "logs", "scripts.log") }
 
 // readPointer returns the deployment that a pointer file names, false when there is no such file.
