@@ -123,13 +123,14 @@ func (a *Agent) start(fn func()) {
 	})
 }
 
-// release gives a slot back. After the last command the memory that it took goes back to the host, once it is likely that
-// no other follows at once: an idle agent should cost nothing, and giving memory back takes milliseconds.
+// release gives a slot back. The memory that a command took goes back to the host once it is likely that no other follows at
+// once: an idle agent should cost nothing, and giving memory back takes milliseconds.
 func (a *Agent) release() {
 	<-a.slots
-	if len(a.slots) > 0 {
-		return
-	}
+	a.shrinkWhenIdle()
+}
+
+func (a *Agent) shrinkWhenIdle() {
 	time.AfterFunc(idleAfter, func() {
 		if len(a.slots) == 0 {
 			debug.FreeOSMemory()
