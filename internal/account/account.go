@@ -1,21 +1,23 @@
 // Package account looks up users and groups of this host, those of LDAP or SSSD included.
+//
+// On Linux the local files are read first, and getent and id are asked for the rest: a static binary does not see what the
+// system's name services know. Elsewhere the operating system is asked. Only names count: a number in an AppSpec is no user
+// (agent.md 7.2).
 package account
 
 import (
+	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"os/user"
-	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // User is a user of the host.
 type User struct {
 	Name, Home, Shell string
 	UID, GID          uint32
-	Groups            []uint32
+	Groups            []uint32 // all of them, GID included
 }
 
 // Unknown says that nobody knows a user or a group of this name.
@@ -26,95 +28,82 @@ type Unknown struct {
 
 // Error names what is unknown.
 func (u *Unknown) Error() string {
+	if isNumber(u.Name) {
+		return fmt.Sprintf("there is no %s named %q on this host; give the name instead of a number", u.Kind, u.Name)
+	}
 	return fmt.Sprintf("there is no %s %q on this host", u.Kind, u.Name)
 }
 
-// Find returns a user, or an [*Unknown].
-func Find(name string) (User, error) {
-	entry, local, err := look("user", "passwd", name)
-	if err != nil {
-		return User{}, err
-	}
-	return userOf(entry, local)
+// Find returns a user with all groups. The error is an [*Unknown] when nobody knows the name.
+func Find(name string) (User, error) { return find(name) }
+
+// Current returns the user that this process runs as.
+func Current() (User, error) { return current() }
+
+// UserID returns the number of a user. The error is an [*Unknown] when nobody knows the name.
+func UserID(name string) (uint32, error) { return userID(name) }
+
+// GroupID returns the number of a group. The error is an [*Unknown] when nobody knows the name.
+func GroupID(name string) (uint32, error) { return groupID(name) }
+
+// Cache remembers answers, so that an Install of thousands of files asks once for each name. It is meant for one deployment:
+// the next must see users that were made in between. Failures are remembered as well, because a directory service that
+// does not answer would take its whole timeout for each file. The zero value is ready; it is safe for concurrent use.
+type Cache struct {
+	mu     sync.Mutex // held during a lookup, so that nobody asks for the same at the same time
+	users  memo[User]
+	owners memo[uint32]
+	groups memo[uint32]
 }
 
-// UserID returns the number of a user, or an [*Unknown].
-func UserID(name string) (uint32, error) { return number("user", "passwd", name) }
-
-// GroupID returns the number of a group, or an [*Unknown].
-func GroupID(name string) (uint32, error) { return number("group", "group", name) }
-
-func number(kind, database, name string) (uint32, error) {
-	entry, _, err := look(kind, database, name)
-	if err != nil {
-		return 0, err
-	}
-	return parseID(name, entry[2])
+// Find is [Find], once for each name.
+func (c *Cache) Find(name string) (User, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.users.ask(name, Find)
 }
 
-// look finds an entry in the local files, and otherwise through getent: a static binary does not see what the system's
-// name services know.
-func look(kind, database, name string) (entry []string, local bool, err error) {
-	if data, err := os.ReadFile("/etc/" + database); err == nil {
-		for line := range strings.Lines(string(data)) {
-			if entry, ok := parse(line, name); ok {
-				return entry, true, nil
-			}
+// UserID is [UserID], once for each name.
+func (c *Cache) UserID(name string) (uint32, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.owners.ask(name, UserID)
+}
+
+// GroupID is [GroupID], once for each name.
+func (c *Cache) GroupID(name string) (uint32, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.groups.ask(name, GroupID)
+}
+
+// memo holds answers by name.
+type memo[T any] map[string]answer[T]
+
+type answer[T any] struct {
+	value T
+	err   error
+}
+
+func (m *memo[T]) ask(name string, lookup func(string) (T, error)) (T, error) {
+	a, known := (*m)[name]
+	if !known {
+		a.value, a.err = lookup(name)
+		if *m == nil {
+			*m = memo[T]{}
 		}
+		(*m)[name] = a
 	}
-	answer, err := exec.Command("getent", database, "--", name).Output()
-	if err != nil {
-		return nil, false, &Unknown{kind, name} // or getent is not there, and then nobody else knows either
-	}
-	entry, ok := parse(string(answer), name)
-	if !ok {
-		return nil, false, fmt.Errorf("getent %s %s: unexpected answer %q", database, name, answer)
-	}
-	return entry, false, nil
+	return a.value, a.err
 }
 
-// parse returns the fields of a line, name:password:number:..., when it is the entry of that name.
-func parse(line, name string) ([]string, bool) {
-	entry := strings.Split(strings.TrimRight(line, "\n"), ":")
-	return entry, len(entry) > 2 && entry[0] == name
+// isNumber reports whether name services would take the name for a number, as getent does with "12", " 12" and "+12".
+func isNumber(name string) bool {
+	_, err := strconv.ParseInt(strings.TrimSpace(name), 10, 64)
+	return err == nil || errors.Is(err, strconv.ErrRange)
 }
 
-// userOf reads an entry of passwd and finds the user's groups.
-func userOf(entry []string, local bool) (User, error) {
-	if len(entry) < 7 {
-		return User{}, fmt.Errorf("the entry of user %s in passwd has %d fields instead of 7", entry[0], len(entry))
-	}
-	u := User{Name: entry[0], Home: entry[5], Shell: entry[6]}
-	if u.Shell == "" {
-		u.Shell = "/bin/sh" // passwd(5)
-	}
-	groups, err := groupsOf(u.Name, entry[3], local)
-	if err != nil {
-		return User{}, fmt.Errorf("look up the groups of user %s: %w", u.Name, err)
-	}
-	var ids []uint32
-	for _, id := range slices.Concat(entry[2:4], groups) {
-		n, err := parseID(u.Name, id)
-		if err != nil {
-			return User{}, err
-		}
-		ids = append(ids, n)
-	}
-	u.UID, u.GID, u.Groups = ids[0], ids[1], ids[2:]
-	return u, nil
-}
-
-func groupsOf(name, gid string, local bool) ([]string, error) {
-	if local {
-		return (&user.User{Username: name, Gid: gid}).GroupIds()
-	}
-	answer, err := exec.Command("id", "-G", "--", name).Output()
-	if err != nil {
-		return nil, fmt.Errorf("id -G: %w", err)
-	}
-	return strings.Fields(string(answer)), nil
-}
-
+// parseID reads the number of the named user or group.
 func parseID(name, id string) (uint32, error) {
 	n, err := strconv.ParseUint(id, 10, 32)
 	if err != nil {
