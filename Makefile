@@ -19,15 +19,19 @@ sim: ## 100,000 random deployments with a new seed
 bench: ## end-to-end time of a no-op deployment, and commands per second with 1,000 simulated hosts
 	$(GO) test ./test/bench ./test/sim -run '^$$' -bench . -benchtime=1x -count=5
 
+bench-agent: ## memory, start and times of the agent beside the plain tools, as Markdown
+	$(GO) test ./test/bench/agent -run '^$$' -bench . -benchtime=1x -timeout 30m
+
 scenarios: ## rewrite the golden files of the core (read the diff)
 	$(GO) test ./internal/deploy -run TestScenarios -rewrite
 
 generate: ## shapes of the AWS API from the reduced model
 	$(GO) generate ./internal/awsapi/...
 
-fuzz: ## every fuzz target for 10 s
+FUZZTIME ?= 30s
+fuzz: ## every fuzz target for 30 s, or for FUZZTIME
 	@for p in $$($(GO) list ./internal/...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep ^Fuzz); do \
-		$(GO) test $$p -run '^$$' -fuzz "^$$f$$" -fuzztime 10s || exit 1; done; done
+		$(GO) test $$p -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) || exit 1; done; done
 
 lint: ## formatting, vet and staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
@@ -37,4 +41,4 @@ lint: ## formatting, vet and staticcheck
 deps: ## rewrite the list of packages that the agent links
 	$(GO) test ./cmd/codedeploy-agent -run TestDeps -rewrite
 
-.PHONY: help build test race sim bench scenarios generate fuzz lint deps
+.PHONY: help build test race sim bench bench-agent scenarios generate fuzz lint deps

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -110,6 +111,18 @@ func TestMistake5RunAsIsTheUserWithGroupsAndVariables(t *testing.T) {
 		"stdout: " + strings.Join([]string{u.Name, u.Name, u.Home, u.Shell}, " ")}
 	if diff := cmp.Diff(want, got.lines); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A user's further groups, docker say, are why many use runas at all. Hosts of tests have no such user, so here is one.
+func TestRunAsSetsAllGroups(t *testing.T) {
+	t.Parallel()
+	needRoot(t)
+	cmd := exec.Command("id", "-G")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential(account.User{UID: 12345, GID: 12346, Groups: []uint32{12346, 12347, 12348}})}
+	out, err := cmd.Output()
+	if got := strings.TrimSpace(string(out)); err != nil || got != "12346 12347 12348" {
+		t.Errorf("groups = %q, %v", got, err)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 
 	"grapnel/internal/account"
@@ -42,13 +43,16 @@ func environ(u account.User, env []string) []string {
 	return append(env, "HOME="+u.Home, "USER="+u.Name, "LOGNAME="+u.Name, "SHELL="+u.Shell)
 }
 
+// ownUser is who the agent runs as, which does not change while it does.
+var ownUser = sync.OnceValues(account.Current)
+
 // withOwnUser returns env with those of the variables that name the agent's user which it lacks. A service manager starts
 // the agent without HOME, and composer, npm, git and many other programs fail without it.
 func withOwnUser(env []string) []string {
 	if value(env, "HOME") != "" && value(env, "USER") != "" && value(env, "LOGNAME") != "" && value(env, "SHELL") != "" {
 		return env
 	}
-	u, err := account.Current()
+	u, err := ownUser()
 	if err != nil {
 		return env // a container's user need not have an entry; stock agents set none of them
 	}

@@ -1,12 +1,14 @@
-// Package install is the Install event (agent.md 8): it copies a revision's files to where its AppSpec wants them and sets
-// their permissions, after it has removed what the group's previous Install made.
 package install
 
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"path/filepath"
 	"slices"
+	"strconv"
 
+	"grapnel/internal/account"
 	"grapnel/internal/appspec"
 )
 
@@ -17,9 +19,9 @@ type Options struct {
 	AppSpecPath      string // for messages
 	Behavior         string // what the deployment wants done with files that exist already; the AppSpec's own wins
 	CleanupFile      string // of the group (agent.md 6.2)
-	InstructionsFile string // of the group
+	InstructionsFile string // of the group, written for people
 	Flags            Flags
-	Log              *slog.Logger
+	Log              *slog.Logger // nil for none
 }
 
 // Flags are the hardening switches that touch an Install (agent.md 15), all off by default.
@@ -30,76 +32,91 @@ type Flags struct {
 	RejectSymlinkPermissionTargets bool // reject_symlink_permission_targets
 }
 
-// Plan is an Install that has been checked against the host.
+// Plan is an Install that was compared with the host and has not run yet.
 type Plan struct {
-	*installPlan
-	options Options
-	old     []string
+	options  Options
+	accounts account.Cache
+	old      *record // what the previous Install made
+
+	steps   []step             // folders and files to make, in the order of the instructions
+	folders map[string]*folder // the steps that make folders, by path
+	files   map[string]*file   // the steps that copy, by destination
+	kept    []Change           // files of the host that stay, by RETAIN
+	// stays holds folders of the previous Install that this one counts on: something that is not ours lies in them.
+	stays    map[string]bool
+	accesses []*access // permissions to set, in the order of the AppSpec
+	demands  demands
+	// conflicts are what stands in the way. A plan that has some does not run.
+	conflicts  []Change
+	owners     map[ids]string    // names that were looked up
+	installers map[string]string // group ids by path, nil until asked for
 }
 
-// New plans an Install. It reads the host and changes nothing.
-func New(_ context.Context, o Options) (*Plan, error) {
-	old, err := readCleanup(o.CleanupFile)
+// New plans an Install. It reads the host and changes nothing. When something stands in the way the error is a *Refusal,
+// which names everything that does. Every error says that nothing was changed.
+func New(ctx context.Context, o Options) (*Plan, error) {
+	p, err := Preview(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	plan, err := planInstall(o.Archive, o.AppSpec, o.Behavior, old)
-	if err != nil {
+	if err := p.refusal(); err != nil {
 		return nil, err
 	}
-	if err := plan.checkSpace(old); err != nil {
-		return nil, err
+	return p, nil
+}
+
+// Preview plans an Install as New does, but what stands in its way is no error: it is found among the plan's Changes, and
+// Run refuses such a plan. It serves those who want to see what an Install would do.
+func Preview(ctx context.Context, o Options) (*Plan, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Plan{installPlan: plan, options: o, old: old}, nil
+	p := &Plan{options: o, folders: map[string]*folder{}, files: map[string]*file{}, stays: map[string]bool{}}
+	for _, look := range []func(context.Context) error{p.readRecord, p.placeFiles, p.placePermissions, p.checkHost, p.measure} {
+		if err := look(ctx); err != nil {
+			return nil, &unchangedError{err}
+		}
+	}
+	return p, nil
 }
 
 // Run removes what the previous Install made, writes the instructions and executes them. When it fails in the middle, the
 // cleanup file tells the next Install what to remove.
 func (p *Plan) Run(ctx context.Context) error {
-	if err := replayCleanup(p.options.CleanupFile, p.old); err != nil {
+	if err := p.refusal(); err != nil {
 		return err
 	}
-	if err := writeInstructions(p.options.InstructionsFile, p.steps); err != nil {
+	p.warnOfEdits()
+	if err := p.old.replay(ctx, p.stays); err != nil {
 		return err
 	}
-	return execute(ctx, p.options.CleanupFile, p.steps)
+	if err := p.writeInstructions(); err != nil {
+		return err
+	}
+	return p.execute(ctx)
 }
 
-func execute(ctx context.Context, cleanup string, steps []instruction) error {
-	c, err := createCleanup(cleanup)
-	if err != nil {
-		return err
-	}
-	for _, step := range steps {
-		err := context.Cause(ctx)
-		if err == nil {
-			err = step.run(c)
-		}
-		if err != nil {
-			c.close()
-			return err
-		}
-	}
-	return c.close()
+func (p *Plan) readRecord(context.Context) (err error) {
+	p.old, err = readRecord(p.options.CleanupFile, p.options.Log)
+	return err
 }
 
-// checkSpace compares what the copies take with what is free on each mount once the old entries are gone.
-func (p *installPlan) checkSpace(old []string) error {
-	d := demands{}
-	for _, step := range p.steps {
-		var err error
-		switch s := step.(type) {
-		case copyInstruction:
-			err = d.add(s.Destination, s.size)
-		case mkdirInstruction:
-			err = d.add(s.Directory, 0)
-		}
-		if err != nil {
-			return err
-		}
+// warnOfEdits names the files that go although someone has changed them since they were installed (users.md row 23). They
+// go as with stock agents, which do not say so.
+func (p *Plan) warnOfEdits() {
+	edited := slices.Sorted(maps.Keys(p.old.edited(p.options.InstructionsFile)))
+	if len(edited) == 0 {
+		return
 	}
-	for _, path := range slices.Concat(old, p.replaced) {
-		d.release(path)
+	p.options.Log.Warn("files of the previous deployment were changed on this host after it installed them; they are removed or replaced",
+		slog.Int("count", len(edited)), slog.Any("first", edited[:min(len(edited), mostNamed)]))
+}
+
+// where names a line of the AppSpec, for messages.
+func (p *Plan) where(line int) string {
+	name := "AppSpec"
+	if p.options.AppSpecPath != "" {
+		name = filepath.Base(p.options.AppSpecPath)
 	}
-	return d.check("installing this revision")
+	return name + " line " + strconv.Itoa(line)
 }

@@ -2,177 +2,78 @@ package install
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
-
-	"golang.org/x/sys/unix"
+	"syscall"
 )
+
+// HasRoom returns an error when the mount on which path lies, or would lie once it exists, has no room for so many more
+// bytes and files. The error names the mount, what is needed and what is free, and says what to do.
+func HasRoom(path string, bytes, files int64) error {
+	m, err := mountOf(path)
+	if err != nil {
+		return err
+	}
+	d := demand{mount: m, bytes: bytes, files: files}
+	if reason := d.shortage("this"); reason != "" {
+		return errors.New(reason + ". " + roomAdvice)
+	}
+	return nil
+}
+
+// MountOf returns the folder on which the file system is mounted that path lies on, or would lie on once it exists.
+func MountOf(path string) (string, error) {
+	m, err := mountOf(path)
+	return m.point, err
+}
+
+const roomAdvice = "Free some space there, or keep fewer old revisions with max_revisions"
 
 // mount is a mounted file system and what is free on it.
 type mount struct {
-	point  string // where it is mounted
-	device uint64
-	bytes  int64
-	files  int64 // inodes; -1 where the file system makes them as needed
+	point    string // where it is mounted
+	existing string // a path on it
+	device   uint64
+	block    int64 // bytes in which it gives out space
+	bytes    int64
+	files    int64 // inodes; -1 where the file system makes them as needed
 }
 
-// mountOf returns the mount that path lies on, or would lie on once it exists.
-func mountOf(path string) (mount, error) {
-	existing, err := nearestExisting(path)
-	if err != nil {
-		return mount{}, err
-	}
-	var st unix.Stat_t
-	var vfs unix.Statfs_t
-	if err := errors.Join(unix.Stat(existing, &st), unix.Statfs(existing, &vfs)); err != nil {
-		return mount{}, fmt.Errorf("cannot tell the free space at %s: %w", existing, err)
-	}
-	// What is kept in reserve for root is not for deployments, also when the agent is root: the host needs it to be mended.
-	m := mount{point: mountPoint(existing), device: st.Dev, bytes: int64(vfs.Bavail) * vfs.Bsize, files: int64(vfs.Ffree)}
-	if vfs.Files == 0 {
-		m.files = -1
-	}
-	return m, nil
-}
-
+// nearestExisting returns the real path of the nearest folder above path, or of path itself, that is there.
 func nearestExisting(path string) (string, error) {
 	for {
 		real, err := filepath.EvalSymlinks(path)
 		if err == nil {
 			return real, nil
 		}
-		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) || path == "/" || path == "." {
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) || path == filepath.Dir(path) {
 			return "", err
 		}
 		path = filepath.Dir(path)
 	}
 }
 
-// mountPoint looks for the longest mount point above a real path. Where the kernel's table cannot be read, the path itself
-// is the best name there is.
-func mountPoint(path string) string {
-	table, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return path
-	}
-	best := ""
-	for line := range strings.Lines(string(table)) {
-		fields := strings.Fields(line)
-		if len(fields) < 5 {
-			continue
-		}
-		point := unescapeMount(fields[4])
-		if len(point) > len(best) && isAtOrBelow(path, point) {
-			best = point
-		}
-	}
-	return cmp.Or(best, path)
-}
-
-// unescapeMount undoes the kernel's octal escapes of space, tab, newline and backslash.
-func unescapeMount(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+3 < len(s) {
-			if c, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(c))
-				i += 3
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
-}
-
-func isAtOrBelow(path, folder string) bool {
-	rest, ok := strings.CutPrefix(path, strings.TrimSuffix(folder, "/"))
-	return ok && (rest == "" || rest[0] == '/')
-}
-
-// check fails when the mount has no room for so many more bytes and files. what says what they are for, where the folder
-// on the mount.
-func (m mount) check(what, where string, bytes, files int64) error {
-	if bytes > m.bytes {
-		return fmt.Errorf("no space left on the device mounted at %s: %s needs %s, %s are free; "+
-			"nothing was changed there. Free some space, or keep fewer old revisions with max_revisions. The device holds %s",
-			m.point, what, mebibytes(bytes), mebibytes(m.bytes), where)
-	}
-	if m.files >= 0 && files > m.files {
-		return fmt.Errorf("no inodes left on the device mounted at %s: %s needs %d files, %d can be made; "+
-			"nothing was changed there. Remove files, or keep fewer old revisions with max_revisions. The device holds %s",
-			m.point, what, files, m.files, where)
-	}
-	return nil
-}
-
-// demands adds up what is needed on each mount.
-type demands struct {
-	byFolder map[string]*demand // spares a look at the mount for each of many files in one folder
-	byDevice map[uint64]*demand
-}
-
+// demand is what an Install needs of one mount, less what it frees there first.
 type demand struct {
 	mount        mount
-	where        string // a folder on the mount, for the message
 	bytes, files int64
+	largest      int64 // bytes of the largest file that is replaced, which stays until its successor is complete
 }
 
-// add counts a file or folder to be made at path.
-func (d *demands) add(path string, bytes int64) error {
-	folder := filepath.Dir(path)
-	at, ok := d.byFolder[folder]
-	if !ok {
-		m, err := mountOf(folder)
-		if err != nil {
-			return err
-		}
-		at = d.on(m, folder)
-		d.byFolder[folder] = at
+// shortage returns why there is no room, "" when there is.
+func (d *demand) shortage(what string) string {
+	if need := d.bytes + d.largest; need > d.mount.bytes {
+		return fmt.Sprintf("no space left on the device mounted at %s: %s needs %s, %s are free", d.mount.point, what, mebibytes(need), mebibytes(d.mount.bytes))
 	}
-	at.bytes += bytes
-	at.files++
-	return nil
-}
-
-func (d *demands) on(m mount, folder string) *demand {
-	if d.byDevice == nil {
-		d.byFolder, d.byDevice = map[string]*demand{}, map[uint64]*demand{}
+	if d.mount.files >= 0 && d.files > d.mount.files {
+		return fmt.Sprintf("no inodes left on the device mounted at %s: %s needs %d files, %d can be made", d.mount.point, what, d.files, d.mount.files)
 	}
-	if d.byDevice[m.device] == nil {
-		d.byDevice[m.device] = &demand{mount: m, where: folder}
-	}
-	return d.byDevice[m.device]
-}
-
-// release counts a file that will be removed or replaced, if it is there and its blocks belong to no other name.
-func (d *demands) release(path string) {
-	var st unix.Stat_t
-	if unix.Lstat(path, &st) != nil || st.Nlink != 1 {
-		return
-	}
-	if at, ok := d.byDevice[st.Dev]; ok {
-		at.bytes -= st.Blocks * 512 // the unit of st_blocks, whatever the file system's
-		at.files--
-	}
-}
-
-// check fails for a mount that is too small.
-func (d *demands) check(what string) error {
-	for _, device := range slices.Sorted(maps.Keys(d.byDevice)) {
-		at := d.byDevice[device]
-		if err := at.mount.check(what, at.where, at.bytes, at.files); err != nil {
-			return err
-		}
-	}
-	return nil
+	return ""
 }
 
 // mebibytes rounds so that a small shortage can still be seen.
@@ -180,12 +81,136 @@ func mebibytes(n int64) string {
 	return strconv.FormatFloat(float64(n)/(1<<20), 'f', 1, 64) + " MiB"
 }
 
-// HasRoom returns an error when the mount on which path lies, or would lie once it exists, has no room for so many more
-// bytes and files. It says what to do.
-func HasRoom(path string, bytes, files int64) error {
-	m, err := mountOf(path)
+// demands adds up what is needed of each mount.
+type demands struct {
+	mountOf  func(path string) (mount, error)
+	byFolder map[string]*demand // spares a look at the mount for each of many files in one folder
+	byDevice map[uint64]*demand
+}
+
+// at returns the demand on the mount of a folder that exists.
+func (d *demands) at(folder string) (*demand, error) {
+	if known := d.byFolder[folder]; known != nil {
+		return known, nil
+	}
+	m, err := d.mountOf(folder)
 	if err != nil {
+		return nil, err
+	}
+	if d.byDevice[m.device] == nil {
+		d.byDevice[m.device] = &demand{mount: m}
+	}
+	d.byFolder[folder] = d.byDevice[m.device]
+	return d.byDevice[m.device], nil
+}
+
+// add counts a file or folder of so many bytes.
+func (d *demand) add(bytes int64) {
+	block := max(1, d.mount.block)
+	d.bytes += (bytes + block - 1) / block * block
+	d.files++
+}
+
+// release counts something that will be removed, unless its blocks belong to another name as well.
+func (d *demands) release(m meta) {
+	if at := d.byDevice[m.device]; at != nil && (m.links == 1 || m.mode.IsDir()) {
+		at.bytes -= m.allocated
+		at.files--
+	}
+}
+
+// sorted returns the demands by mount.
+func (d *demands) sorted() []*demand {
+	var list []*demand
+	for _, at := range d.byDevice {
+		list = append(list, at)
+	}
+	slices.SortFunc(list, func(a, b *demand) int { return cmp.Compare(a.mount.point, b.mount.point) })
+	return list
+}
+
+// measure compares what the plan takes with what is free on each mount once the previous Install's files are gone.
+func (p *Plan) measure(ctx context.Context) error {
+	p.demands = demands{mountOf: mountOf, byFolder: map[string]*demand{}, byDevice: map[uint64]*demand{}}
+	if err := p.addDemands(ctx); err != nil {
 		return err
 	}
-	return m.check("this", filepath.Dir(path), bytes, files)
+	p.refuseShortages()
+	p.checkACLs()
+	return nil
+}
+
+func (p *Plan) addDemands(ctx context.Context) error {
+	var replaced []meta
+	for _, s := range p.steps {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		switch s := s.(type) {
+		case *folder:
+			at, err := p.demandAt(filepath.Dir(s.path))
+			if err != nil {
+				return err
+			}
+			at.add(1)
+		case *file:
+			at, err := p.demandAt(filepath.Dir(s.destination))
+			if err != nil {
+				return err
+			}
+			at.add(min(s.from.size, max(s.from.allocated, 1))) // holes take nothing
+			if s.replaced != nil {
+				at.largest = max(at.largest, s.replaced.allocated)
+				replaced = append(replaced, *s.replaced)
+			}
+		}
+	}
+	for path, m := range p.old.found {
+		if p.old.gone[path] {
+			p.demands.release(m)
+		}
+	}
+	for _, m := range replaced {
+		p.demands.release(m)
+	}
+	return nil
+}
+
+// demandAt returns the demand on the mount of a folder. One that is yet to be made will lie where the one above it does.
+func (p *Plan) demandAt(path string) (*demand, error) {
+	for p.folders[path] != nil {
+		path = filepath.Dir(path)
+	}
+	return p.demands.at(path)
+}
+
+func (p *Plan) refuseShortages() {
+	for _, d := range p.demands.sorted() {
+		if reason := d.shortage("installing this revision"); reason != "" {
+			p.conflicts = append(p.conflicts, Change{Action: Conflict, Path: d.mount.point, Reason: reason, advice: roomAdvice})
+		}
+	}
+}
+
+// checkACLs refuses access control lists on file systems that have none.
+func (p *Plan) checkACLs() {
+	answers := map[*demand]bool{}
+	for _, a := range p.accesses {
+		if a.acl == nil {
+			continue
+		}
+		at, err := p.demandAt(filepath.Dir(a.path))
+		if err != nil {
+			continue // the demands of its file or folder have found a mount
+		}
+		keeps, known := answers[at]
+		if !known {
+			keeps = keepsACLs(at.mount.existing)
+			answers[at] = keeps
+		}
+		if !keeps {
+			p.refuse(a.path, "permissions (%s): the file system mounted at %s has no access control lists, so that %s cannot get its acls; "+
+				"mount it with the option acl, choose another destination, or remove the acls", p.where(a.entry.Line), at.mount.point, a.path)
+		}
+	}
 }

@@ -1,0 +1,200 @@
+package install
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+)
+
+// execute makes what was planned. Folders come first and other permissions last, so that files can be copied side by side.
+func (p *Plan) execute(ctx context.Context) error {
+	l, err := createLedger(p.options.CleanupFile)
+	if err != nil {
+		return err
+	}
+	for _, stage := range []func(context.Context, *ledger) error{p.makeFolders, p.copyFiles, p.setAccesses, p.setContexts} {
+		if err = stage(ctx, l); err != nil {
+			break
+		}
+	}
+	return errors.Join(err, l.close())
+}
+
+func (p *Plan) makeFolders(ctx context.Context, l *ledger) error {
+	for _, s := range p.steps {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		if f, ok := s.(*folder); ok {
+			if err := f.make(l); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// make notes the folder afterwards: one that somebody else has made meanwhile is not ours to remove.
+func (f *folder) make(l *ledger) error {
+	err := os.Mkdir(f.path, 0o755)
+	if m, statErr := stat(f.path); errors.Is(err, fs.ErrExist) && statErr == nil && m.mode.IsDir() {
+		return nil
+	} else if err != nil {
+		return fmt.Errorf("cannot make the folder: %w", err)
+	}
+	return l.note(f.path)
+}
+
+// Bounds of copying side by side.
+const (
+	mostCopiers = 8
+	// batch is how many files are noted with one write before they are copied.
+	batch = 16
+	// mostUnderWay is how many entries at the end of a cleanup file can be those of unfinished copies.
+	mostUnderWay = mostCopiers * batch
+)
+
+// copyFiles copies side by side. The first error ends all copiers.
+func (p *Plan) copyFiles(ctx context.Context, l *ledger) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	batches := make(chan []*file)
+	var copiers sync.WaitGroup
+	for range min(mostCopiers, 2*runtime.GOMAXPROCS(0), 1+len(p.files)/batch) {
+		copiers.Go(func() {
+			c := newCopier()
+			for files := range batches {
+				if err := c.copyBatch(ctx, l, files); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	p.inBatches(func(files []*file) bool {
+		select {
+		case batches <- files:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	})
+	close(batches)
+	copiers.Wait()
+	return context.Cause(ctx)
+}
+
+// inBatches yields the files to copy. One that takes the place of another is alone in its batch: if this Install ends
+// before it is copied, then the other must not be noted as ours, because the next Install removes what is noted.
+func (p *Plan) inBatches(yield func([]*file) bool) {
+	var files []*file
+	for _, s := range p.steps {
+		f, ok := s.(*file)
+		if !ok {
+			continue
+		}
+		if f.replaced != nil {
+			if !yield([]*file{f}) {
+				return
+			}
+			continue
+		}
+		if files = append(files, f); len(files) == batch {
+			if !yield(files) {
+				return
+			}
+			files = nil
+		}
+	}
+	if len(files) > 0 {
+		yield(files)
+	}
+}
+
+func (c *copier) copyBatch(ctx context.Context, l *ledger, files []*file) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	names := make([]string, len(files))
+	for i, f := range files {
+		names[i] = f.destination
+	}
+	if err := l.note(names...); err != nil {
+		return err
+	}
+	for _, f := range files {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		if err := c.copy(ctx, f); err != nil {
+			return fmt.Errorf("cannot copy to %s: %w", f.destination, err)
+		}
+	}
+	return nil
+}
+
+// copy makes the file under another name first. Renaming instead of writing in place replaces a program that is running
+// and does not write through a link, and nobody sees half a file.
+func (c *copier) copy(ctx context.Context, f *file) error {
+	temp := tempName(f.destination)
+	var err error
+	if f.from.isLink() {
+		err = copyLink(f.source, temp)
+	} else {
+		err = c.copyFile(ctx, f, temp)
+	}
+	if err == nil {
+		err = rename(temp, f.destination)
+	}
+	if err != nil {
+		_ = os.Remove(temp) // the error that matters is the first
+	}
+	return err
+}
+
+func copyLink(source, temp string) error {
+	target, err := os.Readlink(source)
+	if err != nil {
+		return err
+	}
+	err = os.Symlink(target, temp)
+	if errors.Is(err, fs.ErrExist) && os.Remove(temp) == nil {
+		err = os.Symlink(target, temp)
+	}
+	return err
+}
+
+// tempName is where a copy is made before it gets its name. It follows from the destination, so that the next Install
+// finds what a crash left behind, and it has the same short length for every name.
+func tempName(destination string) string {
+	dir, base := filepath.Split(destination)
+	sum := sha256.Sum256([]byte(base))
+	return dir + ".codedeploy-" + hex.EncodeToString(sum[:8])
+}
+
+// finish gives a file that was just made the owner, mode and access list that it is to have. The set-id bits of the source
+// are kept only if its owner could be kept too: otherwise they would lend the agent's own rights (agent.md 8.2).
+func (f *file) finish(h handle) error {
+	mode, a := f.from.mode&permissionBits, f.access
+	if a == nil || a.owner.uid < 0 || a.owner.gid < 0 {
+		err := h.chown(ids{f.from.uid, f.from.gid})
+		if isForbidden(err) {
+			mode &^= fs.ModeSetuid | fs.ModeSetgid
+		} else if err != nil {
+			return err
+		}
+	}
+	if a == nil {
+		return h.chmod(mode)
+	}
+	if a.mode == nil {
+		a = &access{path: a.path, mode: &mode, acl: a.acl, owner: a.owner}
+	}
+	return a.set(h)
+}

@@ -1,0 +1,303 @@
+package install
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"grapnel/internal/appspec"
+)
+
+// step is one folder or file to make.
+type step interface{ instruction() any }
+
+// folder is made in a folder that is there.
+type folder struct{ path string }
+
+// file is a copy of a file or symbolic link of the archive.
+type file struct {
+	source, destination string
+	from                meta    // the source's
+	replaced            *meta   // what is at the destination now, nil for nothing
+	access              *access // is set while the file is made, nil for none
+}
+
+// placeFiles turns the AppSpec's files into steps (agent.md 8.1).
+func (p *Plan) placeFiles(ctx context.Context) error {
+	for _, f := range p.options.AppSpec.Files {
+		if err := p.place(ctx, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *Plan) place(ctx context.Context, f appspec.File) error {
+	source := filepath.Join(p.options.Archive, f.Source) // "/" is the archive itself
+	destination, err := filepath.Abs(f.Destination)
+	if err != nil {
+		return fmt.Errorf("files (%s): destination %q: %w", p.where(f.Line), f.Destination, err)
+	}
+	if p.leavesArchive(f) {
+		return nil
+	}
+	itself, err := lstat(source)
+	if isAbsent(err) {
+		p.refuse(destination, "files (%s): the source %q is not in the bundle.%s", p.where(f.Line), f.Source,
+			strings.TrimSuffix(suggestion(p.options.Archive, "source", f.Source), "."))
+		return nil
+	} else if err != nil {
+		return fmt.Errorf("cannot read the bundle: %w", err)
+	}
+	if !p.makeAncestors(destination) {
+		return nil
+	}
+	if m, err := stat(source); err == nil && m.mode.IsDir() {
+		return p.copyTree(ctx, source, destination, []fileID{m.id()})
+	}
+	if p.makeFolder(destination) {
+		p.copy(source, filepath.Join(destination, filepath.Base(source)), itself)
+	}
+	return nil
+}
+
+// leavesArchive looks for paths that climb out. Unless the flag forbids it, a source outside is taken, as by stock agents:
+// some people rely on it.
+func (p *Plan) leavesArchive(f appspec.File) (refused bool) {
+	for key, path := range map[string]string{"source": f.Source, "destination": f.Destination} {
+		if !climbsOut(path) {
+			continue
+		}
+		if p.options.Flags.RejectPathTraversal {
+			p.refuse(f.Destination, "files (%s): the %s %q climbs out with \"..\", which reject_path_traversal_in_bundle forbids", p.where(f.Line), key, path)
+			refused = true
+		} else if key == "source" {
+			p.options.Log.Warn("a source of the AppSpec lies outside the bundle", "source", path, "line", f.Line)
+		}
+	}
+	return refused
+}
+
+// climbsOut reports whether a path goes above the folder that it starts in, judged by its text.
+func climbsOut(path string) bool {
+	depth := 0
+	for element := range strings.SplitSeq(filepath.ToSlash(path), "/") {
+		switch element {
+		case "", ".":
+		case "..":
+			if depth--; depth < 0 {
+				return true
+			}
+		default:
+			depth++
+		}
+	}
+	return false
+}
+
+// makeAncestors makes the missing folders above path, the topmost first. It reports whether they can be made.
+func (p *Plan) makeAncestors(path string) bool {
+	parent := filepath.Dir(path)
+	if parent == path || p.isFolder(parent) {
+		return true
+	}
+	return p.makeAncestors(parent) && p.makeFolder(parent)
+}
+
+// deepest bounds the depth of a tree where links that lead in a circle cannot be told by their serial numbers.
+const deepest = 500
+
+// copyTree copies a folder. Links to folders become folders, as with stock agents; above holds the folders that lead here,
+// so that a link back to one of them ends in an error and not in an endless tree.
+func (p *Plan) copyTree(ctx context.Context, source, destination string, above []fileID) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	if !p.makeFolder(destination) {
+		return nil
+	}
+	children, err := os.ReadDir(source) // in the order of their names
+	if err != nil {
+		return fmt.Errorf("cannot read the bundle: %w", err)
+	}
+	for _, child := range children {
+		from, to := source+"/"+child.Name(), destination+"/"+child.Name()
+		if destination == "/" {
+			to = "/" + child.Name()
+		}
+		itself, err := lstat(from)
+		if err != nil {
+			return fmt.Errorf("cannot read the bundle: %w", err)
+		}
+		target := itself
+		if itself.isLink() {
+			if m, err := stat(from); err == nil {
+				target = m
+			}
+		}
+		if !target.mode.IsDir() {
+			p.copy(from, to, itself)
+			continue
+		}
+		if target.serial != 0 && slices.Contains(above, target.id()) || len(above) > deepest {
+			p.refuse(to, "the bundle's link %s leads back to a folder above it", p.inBundle(from))
+			continue
+		}
+		if err := p.copyTree(ctx, from, to, append(above[:len(above):len(above)], target.id())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// makeFolder adds a folder unless it is there or planned already. It reports whether there will be one.
+func (p *Plan) makeFolder(path string) bool {
+	if p.isFolder(path) {
+		return true
+	}
+	if f, ok := p.files[path]; ok {
+		p.refuse(path, "%s would be a folder and also the copy of %s: correct the files section of the AppSpec", path, p.inBundle(f.source))
+		return false
+	}
+	if !p.nameable(path) {
+		return false
+	}
+	if m, found := p.inTheWay(path); found {
+		p.conflicts = append(p.conflicts, p.conflict(path, m, "%s must become a folder but exists as something else; remove it, or choose another destination", path))
+		return false
+	}
+	f := &folder{path}
+	p.folders[path] = f
+	p.steps = append(p.steps, f)
+	return true
+}
+
+// isFolder reports whether path will be a folder when the next step runs.
+func (p *Plan) isFolder(path string) bool {
+	if p.folders[path] != nil {
+		return true
+	}
+	if p.folders[filepath.Dir(path)] != nil {
+		return false // above it everything is new
+	}
+	m, err := stat(path)
+	if err != nil || !m.mode.IsDir() || p.old.removes(path, m) {
+		return false
+	}
+	if entry, ok := p.old.staying[m.id()]; ok {
+		p.stays[entry] = true
+	}
+	return true
+}
+
+// inTheWay returns what is at path itself, links not followed, and does not go with the files of the previous Install.
+// What vanishes while the plan is made was not in the way.
+func (p *Plan) inTheWay(path string) (meta, bool) {
+	if p.folders[filepath.Dir(path)] != nil {
+		return meta{}, false
+	}
+	m, err := lstat(path)
+	return m, err == nil && !p.old.removes(path, m)
+}
+
+// copy adds the copy of one file or link.
+func (p *Plan) copy(source, destination string, from meta) {
+	if f, ok := p.files[destination]; ok {
+		p.refuse(destination, "both %s and %s would be copied to %s: correct the files section of the AppSpec", p.inBundle(f.source), p.inBundle(source), destination)
+		return
+	}
+	if p.folders[destination] != nil {
+		p.refuse(destination, "%s would be a folder and also the copy of %s: correct the files section of the AppSpec", destination, p.inBundle(source))
+		return
+	}
+	if !from.mode.IsRegular() && !from.isLink() {
+		p.refuse(destination, "%s in the bundle is neither a file, a folder nor a link", p.inBundle(source))
+		return
+	}
+	if !p.nameable(destination) {
+		return
+	}
+	f := &file{source: source, destination: destination, from: from}
+	if p.collision(f) {
+		p.files[destination] = f
+		p.steps = append(p.steps, f)
+	}
+}
+
+// collision decides about a file that is on the host already. It reports whether the copy is to be made.
+func (p *Plan) collision(f *file) (wanted bool) {
+	m, found := p.inTheWay(f.destination)
+	if !found {
+		return true
+	}
+	f.replaced = &m
+	if m.isLink() {
+		target, err := stat(f.destination)
+		if err != nil {
+			return true // a link to nowhere is no file: it gives way, as with stock agents
+		}
+		m.device, m.serial = target.device, target.serial
+	}
+	switch behavior := p.behavior(); behavior {
+	case appspec.Retain:
+		p.kept = append(p.kept, Change{Action: Keep, Path: f.destination, Source: p.inBundle(f.source), Owner: p.ownerOf(m)})
+		return false
+	case appspec.Overwrite:
+		return p.replaceable(f, m)
+	case appspec.Disallow:
+		c := p.conflict(f.destination, m, "the deployment failed because a specified file already exists at this location: %s", f.destination)
+		c.advice = "No earlier deployment of this group put it there. Remove it, or set file_exists_behavior: OVERWRITE or RETAIN " +
+			"in the AppSpec (or --file-exists-behavior for one deployment)"
+		p.conflicts = append(p.conflicts, c)
+	default:
+		p.refuse(f.destination, "%s exists, and file_exists_behavior is %q: use DISALLOW, OVERWRITE or RETAIN", f.destination, behavior)
+	}
+	return false
+}
+
+// replaceable reports whether a copy can take the place of m.
+func (p *Plan) replaceable(f *file, m meta) bool {
+	switch {
+	case m.mode.IsDir():
+		p.refuse(f.destination, "%s is a folder on this host and a file in the bundle, which OVERWRITE does not cover", f.destination)
+	case m.serial != 0 && m.id() == f.from.id():
+		p.refuse(f.destination, "%s is the file of the bundle itself, which cannot be copied to where it is: correct the destination in the files section of the AppSpec", f.destination)
+	default:
+		return true
+	}
+	return false
+}
+
+func (p *Plan) behavior() string {
+	return cmp.Or(p.options.AppSpec.FileExistsBehavior, p.options.Behavior, appspec.Disallow)
+}
+
+// Limits of Linux file systems, in bytes.
+const (
+	longestName = 255
+	longestPath = 4096 - 1
+)
+
+// nameable refuses a name that cannot be made, or cannot be written down in the cleanup file.
+func (p *Plan) nameable(path string) bool {
+	switch {
+	case strings.ContainsAny(path, "\n\x00"):
+		p.refuse(path, "the name %q holds a newline, which the record of installed files (one name on each line) cannot hold; rename it", path)
+	case len(filepath.Base(path)) > longestName:
+		p.refuse(path, "the name %q has %d bytes, of which a file system takes %d; shorten it", filepath.Base(path), len(filepath.Base(path)), longestName)
+	case len(filepath.Dir(path))+len(tempName("/x")) > longestPath || len(path) > longestPath:
+		p.refuse(path, "the path %s has %d bytes, too many for the system; choose a shorter destination", path, len(path))
+	default:
+		return true
+	}
+	return false
+}
+
+// inBundle names a file by its path in the bundle.
+func (p *Plan) inBundle(path string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(path, filepath.Clean(p.options.Archive)), "/")
+}
