@@ -26,7 +26,8 @@ type hookLog struct {
 	tail       script.Tail
 	lastError  []byte // newest line of stderr
 	stamps     stamps
-	broken     bool // a write failed, and it was said
+	text       []byte // of the current line
+	broken     bool   // a write failed, and it was said
 
 	stop     chan struct{}
 	flushing sync.WaitGroup
@@ -73,10 +74,12 @@ func (l *hookLog) close() {
 	l.scripts.Close()
 }
 
-// line takes one line: the files get its bytes as they are, the tail as text.
+// line takes one line, as text: colours and broken characters are of no use in a log.
 func (l *hookLog) line(prefix string, text []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.text = script.AppendText(l.text[:0], text)
+	text = l.text
 	l.stamps.set(time.Now())
 	l.scriptsBuf = append(l.scriptsBuf, l.stamps.seconds...)
 	l.scriptsBuf = append(append(append(l.scriptsBuf, prefix...), text...), '\n')

@@ -189,6 +189,9 @@ func judge(s appspec.Script, timeout time.Duration, result script.Result) *Scrip
 		}
 		f.Message = fmt.Sprintf("%s did not end within %d seconds and was ended. %s, or let it start long-running programs in the "+
 			"background with both outputs redirected", who, seconds, advice)
+		if result.Err != nil {
+			f.Message += fmt.Sprintf(" (%v)", result.Err)
+		}
 	case script.OutputsOpen:
 		f.Code = awsapi.CodeOutputsLeftOpen
 		f.Message = fmt.Sprintf("%s ended, but its %s was still open after %d seconds%s. Redirect both outputs of what it starts in the "+
