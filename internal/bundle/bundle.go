@@ -1,20 +1,23 @@
 // Package bundle opens, extracts and packs the archives that revisions are delivered in (agent.md section 10).
 //
-// A bundle comes from outside, so nothing in it is believed: names are checked, everything is written through an os.Root,
-// checksums are verified, and what was unpacked before a defect is found is removed again.
+// A bundle comes from outside, so nothing in it is believed: names are checked, parents are resolved by an os.Root, what is
+// written is always new, checksums are verified, and what was unpacked before a defect is found is removed again.
+//
+// A bundle is read once, with memory that does not depend on its size:
+//
+//	zip   directory ─ check names, sum sizes, ask for room ─┬─ inflate, write
+//	                                                        ├─ inflate, write     as many as there are processors
+//	                                                        └─ ...
+//	tgz   inflate ahead ─ a few blocks ─ headers, ask for room, write             two processors
 package bundle
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
-	"syscall"
-	"time"
 )
 
 // Type is the format of a bundle as a revision names it (agent.md 5.2).
@@ -27,11 +30,29 @@ const (
 	Zip Type = "zip"
 )
 
-// Options bound what Extract accepts.
+// Options bound what Extract accepts. The zero value is safe for any bundle, but for how much space it takes.
 type Options struct {
-	MaxSize    int64 // bytes unpacked; 0 = no limit
+	MaxSize    int64 // bytes unpacked, the key archive_max_extraction_size; 0 = no limit
 	MaxEntries int   // 0 = no limit
-	Owners     bool  // restore stored uid/gid (tar, as root)
+
+	// Room is asked before anything is written, and before every entry of a tar, whether so many bytes and entries in all can be
+	// held where dst lies. Its error ends the extraction. It should compare with what was free at the beginning: zeros become
+	// holes, so an archive of nothing but zeros takes no space, however much it unpacks to. nil = no limit.
+	Room func(bytes int64, entries int) error
+
+	Owners  bool // restore stored owners (tar, as root), by name where this host knows the name; off: ignore_ownership_in_bundle
+	Replace bool // remove what is at dst first; otherwise dst must not hold anything
+
+	// Permissive takes what tar and unzip take although it is refused by default: of absolute names the leading slashes are
+	// dropped, entries with ".." in their names are left out, and devices and pipes of a tar are made. Nothing is written
+	// outside dst for all that, and no hard link leads there.
+	Permissive bool
+	Notice     func(entry, what string) // hears of what Permissive left out; nil = nobody
+
+	// The flags of agent.md 15, each stronger than Permissive.
+	RejectLinks     bool // reject_symlinks_in_bundle: no symbolic and no hard links
+	RejectTraversal bool // reject_path_traversal_in_bundle: no absolute names, no "..", no symbolic link that leaves the archive
+	RejectSetID     bool // reject_unsafe_permissions_in_bundle: no file with a set-id bit
 }
 
 // Stats tells what an archive holds or what was unpacked.
@@ -59,26 +80,30 @@ func (e *Error) Error() string {
 // Unwrap returns the cause, which may be nil.
 func (e *Error) Unwrap() error { return e.Err }
 
-// entry is one member of an archive of either format.
-type entry struct {
-	name     string      // as the archive has it
-	mode     fs.FileMode // type, permissions and set-id bits
-	hardLink bool        // link is the name of an earlier entry
-	link     string      // target of a symbolic or hard link
-	size     int64       // of a regular file, as declared
-	modified time.Time
-	uid, gid int                           // -1 when the format has none
-	open     func() (io.ReadCloser, error) // content of a regular file; valid until the next entry
+// inEntry sets the entry of an *Error.
+func inEntry(name string, err error) error {
+	if defect := (*Error)(nil); errors.As(err, &defect) {
+		defect.Entry = name
+	}
+	return err
 }
 
-// Extract unpacks the bundle at path into the folder dst, which is made with mode 0755 and must not hold anything.
-// Names that leave dst, links whose target leaves it when something is written through them, device files and corrupt or
-// truncated archives are refused with an *Error; partial output is removed. Trouble of the host, such as a full disk, is
-// another error, which wraps the system's.
+// Extract unpacks the bundle at path into the folder dst, which is made with mode 0755.
+//
+// Names that leave dst, hard links that do, links whose target leaves it when something is written through them, device files
+// and corrupt or truncated archives are refused with an *Error; see Options.Permissive for what can be allowed. A symbolic link
+// that leaves dst is what the customer packed and is made as it is: it harms nobody until something is written through it.
+// Trouble of the host, such as a full disk, is another error, which wraps the system's. After an error dst does not exist.
 //
 // Modes and times are those of the archive, as "tar -p" and unzip leave them: the process's umask does not apply, except to
-// folders that the archive does not list. Set-id bits are only kept together with owners.
+// folders that the archive does not list. Set-id bits are only kept together with owners. Extended attributes, capabilities
+// and ACLs in PAX records are not restored, as by tar without --xattrs. Of entries with one name the last one stays.
 func Extract(ctx context.Context, path string, t Type, dst string, o Options) (Stats, error) {
+	if o.Replace {
+		if err := removeAll(dst); err != nil {
+			return Stats{}, fmt.Errorf("unpack %s: remove what an earlier attempt left: %w", path, err)
+		}
+	}
 	if err := makeEmpty(dst); err != nil {
 		return Stats{}, fmt.Errorf("unpack %s: %w", path, err)
 	}
@@ -86,51 +111,11 @@ func Extract(ctx context.Context, path string, t Type, dst string, o Options) (S
 	if err == nil {
 		return stats, nil
 	}
-	err = blame(ctx, path, dst, err)
+	err = blame(ctx, path, err)
 	if removeErr := removeAll(dst); removeErr != nil {
 		err = errors.Join(err, fmt.Errorf("remove what was unpacked: %w", removeErr))
 	}
 	return Stats{}, err
-}
-
-// Measure reads an archive's headers without unpacking it, so that space can be checked first. For tgz it reads the whole
-// stream.
-func Measure(ctx context.Context, path string, t Type) (Stats, error) {
-	var stats Stats
-	err := read(ctx, path, t, func(e *entry) error {
-		stats.Entries++
-		if !e.hardLink && e.mode.IsRegular() {
-			stats.Bytes += e.size
-		}
-		if e.size < 0 || stats.Bytes < 0 {
-			return &Error{Message: "its size is impossible"}
-		}
-		return nil
-	})
-	if err != nil {
-		return Stats{}, blame(ctx, path, "", err)
-	}
-	return stats, nil
-}
-
-// read calls visit with each entry of the bundle, in the archive's order. Errors name the entry but not yet the bundle.
-func read(ctx context.Context, path string, t Type, visit func(*entry) error) error {
-	named := func(e *entry) error { return inEntry(e.name, visit(e)) }
-	switch t {
-	case Tar, Tgz:
-		return readTar(ctx, path, t, named)
-	case Zip:
-		return readZip(path, named)
-	}
-	return &Error{Message: fmt.Sprintf("unknown bundle type %q; it must be tar, tgz or zip", t)}
-}
-
-// inEntry sets the entry of an *Error.
-func inEntry(name string, err error) error {
-	if defect := (*Error)(nil); errors.As(err, &defect) {
-		defect.Entry = name
-	}
-	return err
 }
 
 // unpack extracts into the empty folder dst.
@@ -140,25 +125,30 @@ func unpack(ctx context.Context, path string, t Type, dst string, o Options) (St
 		return Stats{}, err
 	}
 	defer root.Close()
-	u := &unpacker{ctx: ctx, root: root, options: o, folders: map[string]*entry{}, buffer: make([]byte, 64<<10)}
-	defer u.close()
-	if err := read(ctx, path, t, u.add); err != nil {
-		return Stats{}, err
+	u := &unpacker{root: root, options: o, folders: map[string]*entry{}, owners: newOwners(o)}
+	switch t {
+	case Tar, Tgz:
+		err = u.tar(ctx, path, t)
+	case Zip:
+		err = u.zip(ctx, path)
+	default:
+		err = unknownType(t)
 	}
-	if err := u.finish(); err != nil {
-		return Stats{}, err
+	if err == nil {
+		err = u.finish()
 	}
-	return u.stats, nil
+	return u.wanted.Stats, u.diskFull(dst, err)
+}
+
+func unknownType(t Type) error {
+	return &Error{Message: fmt.Sprintf("unknown bundle type %q; it must be tar, tgz or zip", t)}
 }
 
 // blame completes an error: the context's end and the host's troubles are not the bundle's fault, so whoever sees them must
 // not be told that the bundle is corrupt.
-func blame(ctx context.Context, path, dst string, err error) error {
+func blame(ctx context.Context, path string, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("bundle %s: %w", path, context.Cause(ctx))
-	}
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return fmt.Errorf("bundle %s: %w; the part that was unpacked is removed again, make room (bytes or inodes) where %s lies", path, err, dst)
 	}
 	if defect := (*Error)(nil); errors.As(err, &defect) {
 		defect.Path = path
@@ -201,45 +191,4 @@ func removeAll(dir string) error {
 		return nil
 	})
 	return os.RemoveAll(dir)
-}
-
-// StripWrapper moves the contents of a single wrapping folder up by one level when that folder is the only entry and
-// has an entry whose name contains "appspec" (agent.md 10.4). It reports whether it did. One level only.
-func StripWrapper(dir string) (bool, error) {
-	wrapper, ok, err := findWrapper(dir)
-	if err != nil || !ok {
-		return false, err
-	}
-	aside := filepath.Clean(dir) + "-temp" // the name that the stock agent uses
-	for _, step := range []func() error{
-		func() error { return removeAll(aside) }, // left over from a crash
-		func() error { return os.Chmod(wrapper, 0o755) },
-		func() error { return os.Rename(wrapper, aside) },
-		func() error { return os.Remove(dir) },
-		func() error { return os.Rename(aside, dir) },
-	} {
-		if err := step(); err != nil {
-			return false, fmt.Errorf("strip the wrapping folder %s: %w", wrapper, err)
-		}
-	}
-	return true, nil
-}
-
-// findWrapper returns the only entry of dir if that is a folder which holds an AppSpec.
-func findWrapper(dir string) (string, bool, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) != 1 || !entries[0].IsDir() {
-		return "", false, err
-	}
-	wrapper := filepath.Join(dir, entries[0].Name())
-	inner, err := os.ReadDir(wrapper)
-	if err != nil {
-		return "", false, err
-	}
-	for _, e := range inner {
-		if strings.Contains(strings.ToLower(e.Name()), "appspec") {
-			return wrapper, true, nil
-		}
-	}
-	return "", false, nil
 }

@@ -200,6 +200,10 @@ var sample = []member{
 	{name: "empty/", mode: fs.ModeDir | 0o777},
 }
 
+// Symbolic links in a zip became files, modes and times were lost.
+//
+// users.md mistakes: 9
+// agent.md 16: 170
 func TestExtractKeepsModesLinksAndTimes(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{
@@ -225,9 +229,6 @@ func TestExtractKeepsModesLinksAndTimes(t *testing.T) {
 		if stats != wantStats {
 			t.Errorf("%s: stats = %+v, want %+v", name, stats, wantStats)
 		}
-		if measured, err := Measure(t.Context(), save(t, c.data), c.typ); err != nil || measured != wantStats {
-			t.Errorf("%s: Measure = %+v, %v", name, measured, err)
-		}
 		for _, file := range []string{"appspec.yml", "scripts", "scripts/start.sh", "empty"} {
 			info, err := os.Stat(filepath.Join(dst, file))
 			if err != nil || !info.ModTime().Equal(oldTime) {
@@ -243,7 +244,10 @@ func TestExtractKeepsModesLinksAndTimes(t *testing.T) {
 	}
 }
 
-// Mistake 8 of users.md: a symbolic link followed by a file through it wrote outside the archive.
+// A symbolic link followed by a file through it wrote outside the archive.
+//
+// users.md mistakes: 8
+// agent.md 17: 9
 func TestMistake8NothingIsWrittenThroughALinkThatLeaves(t *testing.T) {
 	t.Parallel()
 	outside := t.TempDir()
@@ -253,7 +257,6 @@ func TestMistake8NothingIsWrittenThroughALinkThatLeaves(t *testing.T) {
 		"folder through link":         {{name: "out", mode: link, text: outside}, {name: "out/x/", mode: dir}},
 		"folder in place of link":     {{name: "out", mode: link, text: outside}, {name: "out/", mode: fs.ModeDir | 0o777}},
 		"link through link":           {{name: "out", mode: link, text: outside}, {name: "out/x", mode: link, text: "y"}},
-		"file in place of link":       {{name: "out", mode: link, text: filepath.Join(outside, "x")}, {name: "out", text: "evil"}},
 		"through a chain of links":    {{name: "b", mode: link, text: "a"}, {name: "a", mode: link, text: outside}, {name: "b/x", text: "evil"}},
 		"deep below link":             {{name: "out", mode: link, text: outside}, {name: "out/a/b/c", text: "evil"}},
 		"link made between two files": {{name: "d/1", text: "1"}, {name: "out", mode: link, text: outside}, {name: "out/2", text: "evil"}},
@@ -304,13 +307,12 @@ func TestRefusedNames(t *testing.T) {
 		"/etc/cron.d/x":                  "is absolute",
 		strings.Repeat("a/", 3000) + "x": "longer than 4096 bytes",
 		"d/" + strings.Repeat("n", 300):  "too long for this file system",
-		"twice":                          "in the archive twice",
-		"file/below":                     "as a file and as a folder",
+		"file/below":                     "below something that is a file",
 		"file/be/low":                    "below something that is a file",
 		"file/":                          "as a file and as a folder",
 		"folder":                         "as a file and as a folder",
 	} {
-		members := []member{{name: "twice", text: "1"}, {name: "file", text: "2"}, {name: "folder/", mode: dir}}
+		members := []member{{name: "file", text: "2"}, {name: "folder/", mode: dir}}
 		bad := member{name: name, text: "evil"}
 		if strings.HasSuffix(name, "/") {
 			bad = member{name: name, mode: dir}
@@ -330,8 +332,9 @@ func TestRefusedNames(t *testing.T) {
 	gone(t, "empty", dst)
 }
 
-// Mistake 9 of users.md: hard links dropped, zip symlinks turned into files, modes and times lost. The rest of it is
-// TestExtractKeepsModesLinksAndTimes.
+// Hard links were dropped. The rest of the mistake is TestExtractKeepsModesLinksAndTimes.
+//
+// users.md mistakes: 9
 func TestMistake9HardLinks(t *testing.T) {
 	t.Parallel()
 	dst, stats, err := extract(t, tarOf(t, member{name: "a", mode: 0o600, text: "text"}, member{name: "d/b", text: "a", hard: true},
@@ -359,13 +362,13 @@ func TestMistake9HardLinks(t *testing.T) {
 		members []member
 		text    string
 	}{
-		"absolute":            {[]member{{name: "x", text: outside, hard: true}}, "outside the archive"},
-		"relative":            {[]member{{name: "x", text: "../secret", hard: true}}, "outside the archive"},
-		"through a link":      {[]member{{name: "out", mode: link, text: filepath.Dir(outside)}, {name: "x", text: "out/secret", hard: true}}, "no file earlier"},
-		"missing":             {[]member{{name: "x", text: "y", hard: true}}, "no file earlier"},
-		"folder":              {[]member{{name: "y/", mode: dir}, {name: "x", text: "y", hard: true}}, "no file earlier"},
-		"below a link":        {[]member{{name: "a", text: "1"}, {name: "out", mode: link, text: filepath.Dir(outside)}, {name: "out/x", text: "a", hard: true}}, "outside the archive"},
-		"onto something else": {[]member{{name: "a", text: "1"}, {name: "x", text: "2"}, {name: "x", text: "a", hard: true}}, "twice"},
+		"absolute":       {[]member{{name: "x", text: outside, hard: true}}, "outside the archive"},
+		"relative":       {[]member{{name: "x", text: "../secret", hard: true}}, "outside the archive"},
+		"through a link": {[]member{{name: "out", mode: link, text: filepath.Dir(outside)}, {name: "x", text: "out/secret", hard: true}}, "no file earlier"},
+		"missing":        {[]member{{name: "x", text: "y", hard: true}}, "no file earlier"},
+		"folder":         {[]member{{name: "y/", mode: dir}, {name: "x", text: "y", hard: true}}, "no file earlier"},
+		"below a link":   {[]member{{name: "a", text: "1"}, {name: "out", mode: link, text: filepath.Dir(outside)}, {name: "out/x", text: "a", hard: true}}, "outside the archive"},
+		"onto a folder":  {[]member{{name: "a", text: "1"}, {name: "x/", mode: dir}, {name: "x", text: "a", hard: true}}, "as a file and as a folder"},
 	} {
 		dst, _, err := extract(t, tarOf(t, c.members...), Tar, Options{})
 		wantDefect(t, name, err, c.members[len(c.members)-1].name, c.text)
@@ -391,7 +394,7 @@ func TestDamagedArchivesAreRefused(t *testing.T) {
 	members := []member{{name: "a", text: strings.Repeat("first ", 400)}, {name: "b", text: strings.Repeat("second ", 300)}}
 	for typ, data := range map[Type][]byte{Tar: tarOf(t, members...), Tgz: tgzOf(t, members...), Zip: zipOf(t, members...)} {
 		for cut := 0; cut < len(data); cut += 1 + len(data)/20 {
-			if typ == Tar && cut > len(data)-2*blockSize {
+			if typ == Tar && cut > len(data)-2*tarBlock {
 				continue // one of the two blocks at the end is enough
 			}
 			dst, _, err := extract(t, data[:cut], typ, Options{})
@@ -469,12 +472,6 @@ func TestWrongTypes(t *testing.T) {
 			t.Errorf("%s: error = %v, want an *Error with %q", name, err, c.text)
 		}
 		gone(t, name, dst)
-		if name != "long trailer" {
-			continue
-		}
-		if _, err := Measure(t.Context(), save(t, c.data), c.typ); err == nil {
-			t.Errorf("%s: Measure accepts it", name)
-		}
 	}
 }
 
@@ -574,6 +571,9 @@ func TestOwners(t *testing.T) {
 }
 
 // A host's full disk is not a bundle's defect, and nothing is left that would make the next deployment fail as well.
+//
+// agent.md 16: 169
+// agent.md 17: 8
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	disk := smallDisk(t)
@@ -582,10 +582,17 @@ func TestFullDisk(t *testing.T) {
 		dst := filepath.Join(disk, "archive")
 		_, err := Extract(t.Context(), save(t, data), typ, dst, Options{})
 		var defect *Error
-		if !errors.Is(err, syscall.ENOSPC) || errors.As(err, &defect) || !strings.Contains(err.Error(), "make room (bytes or inodes) where "+dst+" lies") {
+		if !errors.Is(err, syscall.ENOSPC) || errors.As(err, &defect) || !strings.Contains(err.Error(), "make room (bytes or inodes) where "+dst+" lies") ||
+			!strings.Contains(err.Error(), "disk full: unpacked it needs at least 1.5 MiB, and there was room for ") {
 			t.Errorf("%s: error = %v", typ, err)
 		}
 		gone(t, string(typ), dst)
+		if _, err := Extract(t.Context(), save(t, tarOf(t, sample...)), Tar, dst, Options{}); err != nil {
+			t.Errorf("%s: a small bundle afterwards: %v", typ, err)
+		}
+		if err := removeAll(dst); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -731,6 +738,7 @@ func writeTree(t *testing.T, dir string) {
 	}
 }
 
+// agent.md 16: 172
 func TestStripWrapper(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -849,29 +857,4 @@ func TestPackRefuses(t *testing.T) {
 	if _, err := Pack(ctx, io.Discard, dir); !errors.Is(err, context.Canceled) {
 		t.Errorf("ended context: error = %v", err)
 	}
-}
-
-// FuzzExtract checks that no archive writes outside its folder, and that a refused one leaves nothing.
-func FuzzExtract(f *testing.F) {
-	for i, data := range [][]byte{tarOf(f, sample...), tgzOf(f, sample...), zipOf(f, sample...)} {
-		f.Add(byte(i), data)
-	}
-	f.Add(byte(0), tarOf(f, member{name: "out", mode: link, text: ".."}, member{name: "out/x", text: "evil"}))
-	f.Fuzz(func(t *testing.T, which byte, data []byte) {
-		typ := []Type{Tar, Tgz, Zip}[which%3]
-		top := t.TempDir()
-		dst := filepath.Join(top, "dst")
-		path := save(t, data)
-		_, err := Extract(t.Context(), path, typ, dst, Options{MaxSize: 1 << 20, MaxEntries: 100})
-		if err != nil {
-			gone(t, "refused", dst)
-		}
-		entries, readErr := os.ReadDir(top)
-		if readErr != nil || len(entries) > 1 || len(entries) == 1 && entries[0].Name() != "dst" {
-			t.Fatalf("%v, %v beside the folder", entries, readErr)
-		}
-		if err := removeAll(dst); err != nil {
-			t.Fatal(err)
-		}
-	})
 }

@@ -17,31 +17,67 @@ import (
 // maxTrailer bounds what may follow the end of a tar archive: padding to a tape's record size, 10 KiB as a rule.
 const maxTrailer = 64 << 20
 
-// blockSize is the unit of a tar archive. At least one block of zeros marks its end.
-const blockSize = 512
+// tarBlock is the unit of a tar archive. At least one block of zeros marks its end.
+const tarBlock = 512
 
-// knownTypes are the type flags of files, folders and links. Others, such as parts of multi-volume archives, would look like
-// regular files.
-var knownTypes = string([]byte{tar.TypeReg, tar.TypeCont, tar.TypeGNUSparse, tar.TypeDir, tar.TypeSymlink, tar.TypeLink})
+// knownTypes are the type flags that are understood. Others, such as parts of multi-volume archives, would look like regular
+// files.
+var knownTypes = string([]byte{
+	tar.TypeReg, tar.TypeCont, tar.TypeGNUSparse, tar.TypeDir, tar.TypeSymlink, tar.TypeLink, tar.TypeChar, tar.TypeBlock, tar.TypeFifo,
+})
 
-// readTar visits the entries of a tar archive and checks that it is complete.
-func readTar(ctx context.Context, path string, t Type, visit func(*entry) error) error {
+// tar unpacks a tar archive and checks that it is complete.
+func (u *unpacker) tar(ctx context.Context, path string, t Type) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	stream, err := decompress(bufio.NewReaderSize(f, 64<<10), t)
+	if u.estimate, err = measureTar(f); err != nil {
+		return err
+	}
+	if err := u.estimate.room(&u.options); err != nil {
+		return err
+	}
+	stream, err := decompress(bufio.NewReaderSize(f, blockLength), t)
 	if err != nil {
 		return err
 	}
-	counted := &countingReader{ctx: ctx, source: stream}
-	archive := tar.NewReader(counted)
+	source := readAhead(ctx, stream)
+	defer source.close()
+	crew := u.crew(ctx)
+	return crew.wait(u.tarEntries(source, crew))
+}
+
+// tarEntries writes the entries, small ones with the help of a crew.
+func (u *unpacker) tarEntries(source *ahead, crew *crew) error {
+	w := u.writer(crew.ctx)
+	w.crew = crew
+	defer w.close()
+	return eachMember(source, func(e *entry) error {
+		u.owners.resolve(e)
+		if err := u.wanted.add(e, &u.options); err != nil {
+			return err
+		}
+		if err := u.wanted.room(&u.options); err != nil {
+			return err
+		}
+		name, err := u.options.place(e)
+		if err != nil {
+			return err
+		}
+		return w.write(name, e)
+	})
+}
+
+// eachMember calls visit with each entry of a tar archive.
+func eachMember(source *ahead, visit func(*entry) error) error {
+	archive := tar.NewReader(source)
 	for last := ""; ; {
-		before := counted.n
+		before := source.n
 		header, err := archive.Next()
 		if err == io.EOF {
-			return checkEnd(counted, before)
+			return checkEnd(source, before)
 		}
 		if err != nil {
 			return inEntry(last, corrupt(err))
@@ -51,7 +87,7 @@ func readTar(ctx context.Context, path string, t Type, visit func(*entry) error)
 			continue // git archive, and with it GitHub, begins with one
 		}
 		if err := visit(tarEntry(header, archive)); err != nil {
-			return err
+			return inEntry(last, err)
 		}
 	}
 }
@@ -59,8 +95,8 @@ func readTar(ctx context.Context, path string, t Type, visit func(*entry) error)
 // checkEnd makes sure that a tar archive ended with its end mark and not just between two entries, where archive/tar cannot
 // see that something is missing, and reads the rest so that the checksum of the compression is verified. At most 511 bytes of
 // padding can precede the mark, so fewer than a block's bytes since the last entry mean that there was none.
-func checkEnd(r *countingReader, before int64) error {
-	if r.n-before < blockSize {
+func checkEnd(r *ahead, before int64) error {
+	if r.n-before < tarBlock {
 		return corrupt(io.ErrUnexpectedEOF)
 	}
 	n, err := io.CopyN(io.Discard, r, maxTrailer)
@@ -115,22 +151,10 @@ func tarEntry(h *tar.Header, content io.Reader) *entry {
 		modified: h.ModTime,
 		uid:      h.Uid,
 		gid:      h.Gid,
+		owner:    h.Uname,
+		group:    h.Gname,
+		major:    uint32(h.Devmajor),
+		minor:    uint32(h.Devminor),
 		open:     func() (io.ReadCloser, error) { return io.NopCloser(content), nil },
 	}
-}
-
-// countingReader counts what has been read, and stops when the context ends.
-type countingReader struct {
-	ctx    context.Context
-	source io.Reader
-	n      int64
-}
-
-func (r *countingReader) Read(b []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	n, err := r.source.Read(b)
-	r.n += int64(n)
-	return n, err
 }

@@ -10,204 +10,234 @@ import (
 	"os"
 	"path"
 	"slices"
-	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 )
 
-// maxName is the longest name of an entry in bytes. Linux accepts no longer path, and without a limit one name of a tar
-// archive could ask for half a million nested folders.
-const maxName = 4096
-
-// unpacker writes entries below root. What is written once is never replaced, so no entry can redirect another one.
+// unpacker is what the writers of one extraction share.
 type unpacker struct {
-	ctx     context.Context
-	root    *os.Root
-	options Options
-	stats   Stats
-	folders map[string]*entry // their modes and times are set last: a folder with mode 0555 takes no files
-	buffer  []byte
+	root     *os.Root
+	options  Options
+	owners   *owners
+	estimate Stats  // what the whole was thought to need before it was read
+	wanted   demand // what has been admitted so far
+	written  atomic.Int64
 
-	parent     *os.Root // the folder that the last entry went into, kept open because most entries follow their sibling
+	mu      sync.Mutex
+	folders map[string]*entry // their modes and times are set last: a folder with mode 0555 takes no files
+}
+
+// writer writes entries below the unpacker's root. Nothing is opened that is already there, so no entry can redirect another
+// one. It is used by one goroutine.
+type writer struct {
+	*unpacker
+	ctx    context.Context
+	buffer []byte
+	crew   *crew // takes small files; nil = nobody
+
+	parent     *folder // the folder that the last entry went into, kept open because most entries follow their sibling
 	parentName string
 }
 
-// add writes one entry.
-func (u *unpacker) add(e *entry) error {
-	u.stats.Entries++
-	if limit := u.options.MaxEntries; limit > 0 && u.stats.Entries > limit {
-		return &Error{Message: fmt.Sprintf("the archive has more than %d entries, the limit on this host", limit)}
-	}
-	name, err := inside(e.name)
-	if err != nil {
-		return err
-	}
-	if name == "." {
-		return nil // the archive's own top folder; ours keeps mode 0755
-	}
-	return judge(u.write(name, e))
+// blockLength is what is read and written at once.
+const blockLength = 64 << 10
+
+func (u *unpacker) writer(ctx context.Context) *writer {
+	return &writer{unpacker: u, ctx: ctx, buffer: make([]byte, blockLength)}
 }
 
 // write puts the entry where name says.
-func (u *unpacker) write(name string, e *entry) error {
-	if e.hardLink {
-		return u.linkTo(name, e)
+func (w *writer) write(name string, e *entry) error {
+	if name == "." {
+		return nil // the archive's own top folder; ours keeps mode 0755
 	}
-	switch e.mode.Type() {
-	case fs.ModeDir:
-		return u.makeFolder(name, e)
-	case 0:
-		return u.writeFile(name, e)
-	case fs.ModeSymlink:
-		return u.symlink(name, e)
-	}
-	return &Error{Message: "it is a device, pipe or socket, which a bundle must not hold"}
+	return judge(w.put(name, e))
 }
 
-func (u *unpacker) makeFolder(name string, e *entry) error {
-	if err := u.root.MkdirAll(name, 0o755); err != nil {
-		return err
-	}
-	info, err := u.root.Lstat(name)
+func (w *writer) put(name string, e *entry) error {
+	dir, base, err := w.locate(name)
 	if err != nil {
 		return err
 	}
-	if !info.IsDir() {
-		return &Error{Message: "it is a folder here but a symbolic link earlier in the archive"}
+	switch kind := e.mode.Type(); {
+	case e.hardLink:
+		return w.linkTo(name, dir, base, e)
+	case kind == fs.ModeDir:
+		return w.makeFolder(name, dir, base, e)
+	case kind == fs.ModeSymlink:
+		return w.symlink(name, dir, base, e)
+	case kind != 0:
+		return replacing(dir, base, func() error { return dir.special(base, e) })
 	}
-	u.folders[name] = e
+	return w.makeFile(dir, base, e)
+}
+
+func (w *writer) makeFolder(name string, dir *folder, base string, e *entry) error {
+	err := dir.mkdir(base)
+	if errors.Is(err, fs.ErrExist) {
+		err = dir.mustBeFolder(base)
+	}
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.folders[name] = e
 	return nil
 }
 
-func (u *unpacker) writeFile(name string, e *entry) error {
-	if limit := u.options.MaxSize; limit > 0 && e.size > limit-u.stats.Bytes {
-		return tooBig(limit)
-	}
-	dir, base, err := u.locate(name)
-	if err != nil {
-		return err
-	}
+func (w *writer) makeFile(dir *folder, base string, e *entry) error {
 	content, err := e.open()
 	if err != nil {
 		return corrupt(err)
 	}
 	defer content.Close()
-	f, err := dir.OpenFile(base, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	var f *os.File
+	err = replacing(dir, base, func() (err error) {
+		f, err = dir.create(base)
+		return err
+	})
 	if err != nil {
 		return err
 	}
+	if w.crew.takes(e) {
+		return w.crew.add(f, dir, e, content)
+	}
 	defer f.Close()
-	if err := u.fill(f, content); err != nil {
+	if err := w.fill(f, content); err != nil {
 		return err
 	}
-	if u.restoresOwner(e) {
+	return complete(f, dir, e)
+}
+
+// complete gives a file that has its content the rest, and closes it.
+func complete(f *os.File, dir *folder, e *entry) error {
+	if e.restoresOwner() {
 		if err := f.Chown(e.uid, e.gid); err != nil {
 			return err
 		}
 	}
-	if err := f.Chmod(u.mode(e)); err != nil {
+	if err := f.Chmod(e.ownMode()); err != nil {
 		return err
 	}
-	if err := f.Close(); err != nil {
+	if err := dir.setTimes(f, path.Base(e.name), e.modified); err != nil {
 		return err
 	}
-	return dir.Chtimes(base, e.modified, e.modified)
+	return f.Close()
 }
 
-// fill copies the content within the size limit. The declared size is not trusted for that. Blocks of zeros become holes: a
-// sparse file, which a few bytes of an archive can describe, takes no more room than where it came from.
-func (u *unpacker) fill(f *os.File, content io.Reader) error {
-	for {
-		if err := u.ctx.Err(); err != nil {
+// fill copies the content. Blocks of zeros become holes: a sparse file, which a few bytes of an archive can describe, takes no
+// more room than where it came from.
+func (w *writer) fill(f *os.File, content io.Reader) error {
+	for offset := int64(0); ; {
+		if err := w.ctx.Err(); err != nil {
 			return err
 		}
-		n, readErr := content.Read(u.buffer)
-		u.stats.Bytes += int64(n)
-		if limit := u.options.MaxSize; limit > 0 && u.stats.Bytes > limit {
-			return tooBig(limit)
-		}
-		if err := writeSparse(f, u.buffer[:n]); err != nil {
-			return err
-		}
-		if readErr == io.EOF {
-			size, err := f.Seek(0, io.SeekCurrent)
-			if err != nil {
-				return err
-			}
-			return f.Truncate(size) // the end may be a hole
-		}
-		if readErr != nil {
+		n, readErr := readBlock(content, w.buffer)
+		if readErr != nil && readErr != io.EOF {
 			return corrupt(readErr)
 		}
+		block := w.buffer[:n]
+		hole := isZero(block)
+		if !hole {
+			if _, err := f.WriteAt(block, offset); err != nil {
+				return err
+			}
+		}
+		offset += int64(n)
+		w.written.Add(int64(n))
+		switch {
+		case readErr == nil:
+		case hole && offset > 0:
+			return f.Truncate(offset)
+		default:
+			return nil
+		}
 	}
 }
 
-// writeSparse writes a block, or passes over it when it holds nothing but zeros.
-func writeSparse(f *os.File, block []byte) error {
-	if len(bytes.TrimLeft(block, "\x00")) == 0 {
-		_, err := f.Seek(int64(len(block)), io.SeekCurrent)
-		return err
+// readBlock fills a block as io.ReadFull does, but keeps the reader's own error, which tells an end from a cut.
+func readBlock(r io.Reader, block []byte) (n int, err error) {
+	for n < len(block) && err == nil {
+		var more int
+		more, err = r.Read(block[n:])
+		n += more
 	}
-	_, err := f.Write(block)
-	return err
+	return n, err
 }
 
-// symlink makes a symbolic link with whatever target it has. A link that leaves the archive is what the customer packed and
-// harms nobody until something is written through it, which the os.Root refuses (agent.md 10.4, 17).
-func (u *unpacker) symlink(name string, e *entry) error {
-	dir, base, err := u.locate(name)
-	if err != nil {
+// isZero reports whether a block holds nothing but zeros.
+func isZero(block []byte) bool { return len(bytes.TrimLeft(block, "\x00")) == 0 }
+
+// symlink makes a symbolic link with whatever target it has (agent.md 10.4, 17).
+func (w *writer) symlink(name string, dir *folder, base string, e *entry) error {
+	if w.options.RejectTraversal && leaves(name, e.link) {
+		return &Error{Message: fmt.Sprintf("it is a symbolic link to %q, outside the archive, and this host rejects that (reject_path_traversal_in_bundle)", e.link)}
+	}
+	if err := replacing(dir, base, func() error { return dir.symlink(e.link, base) }); err != nil {
 		return err
 	}
-	if err := dir.Symlink(e.link, base); err != nil {
-		return err
-	}
-	if u.restoresOwner(e) {
-		return dir.Lchown(base, e.uid, e.gid)
+	if e.restoresOwner() {
+		return dir.lchown(base, e.uid, e.gid)
 	}
 	return nil
 }
 
 // linkTo makes a hard link to a file or symbolic link that the archive holds earlier.
-func (u *unpacker) linkTo(name string, e *entry) error {
+func (w *writer) linkTo(name string, dir *folder, base string, e *entry) error {
 	target, err := inside(e.link)
 	if err != nil {
 		return &Error{Message: fmt.Sprintf("it is a hard link to %q, which is outside the archive", e.link)}
 	}
-	info, err := u.root.Lstat(target)
+	info, err := w.root.Lstat(target)
 	if err != nil || info.IsDir() {
 		return &Error{Message: fmt.Sprintf("it is a hard link to %q, which is no file earlier in the archive", e.link), Err: err}
 	}
-	if _, _, err := u.locate(name); err != nil {
+	if there, err := w.root.Lstat(name); err == nil && os.SameFile(there, info) {
+		return nil // removing the name would remove the file
+	}
+	return replacing(dir, base, func() error { return w.root.Link(target, name) })
+}
+
+// replacing makes something at base, and when there is a file already, because the archive has the name twice, again after
+// removing that: of what tar and unzip unpack, the last one stays.
+func replacing(dir *folder, base string, make func() error) error {
+	err := make()
+	if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return u.root.Link(target, name)
+	if dir.remove(base) != nil {
+		return err // a folder
+	}
+	return make()
 }
 
 // locate returns the open folder that name belongs into, made if need be, and the last part of name.
-func (u *unpacker) locate(name string) (*os.Root, string, error) {
+func (w *writer) locate(name string) (*folder, string, error) {
 	dirName, base := path.Split(name)
-	if dirName == "" {
-		return u.root, base, nil
+	if dirName = path.Clean(dirName); w.parent != nil && dirName == w.parentName {
+		return w.parent, base, nil
 	}
-	if u.parent != nil && dirName == u.parentName {
-		return u.parent, base, nil
+	dir, err := openFolder(w.root, dirName)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := w.root.MkdirAll(dirName, 0o755); err != nil {
+			return nil, "", err
+		}
+		dir, err = openFolder(w.root, dirName)
 	}
-	if err := u.root.MkdirAll(dirName, 0o755); err != nil {
-		return nil, "", err
-	}
-	dir, err := u.root.OpenRoot(dirName)
 	if err != nil {
 		return nil, "", err
 	}
-	u.close()
-	u.parent, u.parentName = dir, dirName
+	w.close()
+	w.parent, w.parentName = dir, dirName
 	return dir, base, nil
 }
 
-func (u *unpacker) close() {
-	if u.parent != nil {
-		u.parent.Close()
-		u.parent = nil
+func (w *writer) close() {
+	if w.parent != nil {
+		w.parent.close()
+		w.parent = nil
 	}
 }
 
@@ -221,52 +251,19 @@ func (u *unpacker) finish() error {
 	slices.Reverse(names)
 	for _, name := range names {
 		if err := u.finishFolder(name, u.folders[name]); err != nil {
-			return err
+			return inEntry(name, judge(err))
 		}
 	}
 	return nil
 }
 
 func (u *unpacker) finishFolder(name string, e *entry) error {
-	if u.restoresOwner(e) {
-		if err := u.root.Lchown(name, e.uid, e.gid); err != nil {
-			return err
-		}
-	}
-	if err := u.root.Chtimes(name, e.modified, e.modified); err != nil {
+	dir, err := openFolder(u.root, name)
+	if err != nil {
 		return err
 	}
-	return u.root.Chmod(name, u.mode(e))
-}
-
-func (u *unpacker) restoresOwner(e *entry) bool {
-	return u.options.Owners && e.uid >= 0 && e.gid >= 0
-}
-
-// mode is what the entry gets. Without its owner, a set-id bit would hand the agent's own rights to whoever runs the file.
-func (u *unpacker) mode(e *entry) fs.FileMode {
-	if u.restoresOwner(e) {
-		return e.mode & (fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky)
-	}
-	return e.mode & (fs.ModePerm | fs.ModeSticky)
-}
-
-// inside returns the name in the form that os.Root wants, or an *Error if it does not stay below the archive's top. A ".."
-// that would stay inside is refused as well: tar and unzip refuse it, and through a symbolic link it may not stay inside.
-func inside(name string) (string, error) {
-	switch {
-	case name == "":
-		return "", &Error{Message: "its name is empty"}
-	case len(name) > maxName:
-		return "", &Error{Message: fmt.Sprintf("its name is longer than %d bytes", maxName)}
-	case strings.Contains(name, "\x00"):
-		return "", &Error{Message: "its name holds a NUL byte"}
-	case strings.HasPrefix(name, "/"):
-		return "", &Error{Message: "its name is absolute; pack with names relative to the bundle's top"}
-	case slices.Contains(strings.Split(name, "/"), ".."):
-		return "", &Error{Message: `its name holds ".." and would leave the archive; pack with names relative to the bundle's top`}
-	}
-	return path.Clean(name), nil
+	defer dir.close()
+	return dir.finish(e)
 }
 
 // judge tells the bundle's defects from the host's troubles among the errors of writing an entry.
@@ -277,7 +274,7 @@ func judge(err error) error {
 	case err == nil, errors.As(err, &defect), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	case errors.Is(err, fs.ErrExist):
-		return &Error{Message: "it is in the archive twice, or as a file and as a folder", Err: err}
+		return &Error{Message: "it is in the archive both as a file and as a folder", Err: err}
 	case errors.Is(err, syscall.ENOTDIR):
 		return &Error{Message: "it lies below something that is a file in this archive", Err: err}
 	case errors.Is(err, syscall.ENAMETOOLONG):
@@ -292,8 +289,4 @@ func judge(err error) error {
 
 func corrupt(err error) error {
 	return &Error{Message: "the archive is corrupt or cut off (" + err.Error() + "); pack and upload it again", Err: err}
-}
-
-func tooBig(limit int64) error {
-	return &Error{Message: fmt.Sprintf("with it the archive unpacks to more than %d bytes, the limit on this host", limit)}
 }
