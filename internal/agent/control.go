@@ -19,6 +19,7 @@ import (
 	"grapnel/internal/agent/identity"
 	"grapnel/internal/agent/logfile"
 	"grapnel/internal/atomicfile"
+	"grapnel/internal/filelock"
 	"grapnel/internal/sdnotify"
 )
 
@@ -199,7 +200,7 @@ func lockRoot(root string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot lock root_dir: %w", err)
 	}
-	locked, err := tryLock(lock, true)
+	locked, err := filelock.TryExclusive(lock)
 	if err == nil && !locked {
 		err = fmt.Errorf("%w with the same root_dir and another pid_dir", ErrRunning)
 	}
@@ -219,10 +220,10 @@ func lockPID(cfg config.Config) (pid, error) {
 	if err != nil {
 		return pid{}, fmt.Errorf("cannot make the process file: %w", err)
 	}
-	locked, err := tryLock(lock, true)
+	locked, err := filelock.TryExclusive(lock)
 	for try := 1; err == nil && !locked && try < lockTries; try++ {
 		time.Sleep(lockPause)
-		locked, err = tryLock(lock, true)
+		locked, err = filelock.TryExclusive(lock)
 	}
 	if err != nil {
 		return pid{}, errors.Join(fmt.Errorf("cannot lock %s: %w", p.lockPath(), err), lock.Close())
@@ -269,7 +270,7 @@ func isLocked(path string) (bool, error) {
 		return false, fmt.Errorf("cannot tell whether the agent runs: %w", err)
 	}
 	defer lock.Close()
-	free, err := tryLock(lock, false)
+	free, err := filelock.TryShared(lock)
 	if err != nil {
 		return false, fmt.Errorf("cannot tell whether the agent runs: %w", err)
 	}

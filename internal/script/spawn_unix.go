@@ -3,20 +3,14 @@
 package script
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
 )
-
-// defaultPath is the PATH of a script whose environment names none.
-const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // busyTries and busyPause bound the wait for a script that is "text file busy": a process forked by another hook in the
 // moment in which the agent wrote the script holds it open for writing until its own exec.
@@ -89,35 +83,6 @@ func sudoCommand(c Command, env []string, advice string) ([]string, error) {
 	return append(argv, "--", c.Path), nil
 }
 
-// find looks a program up in the PATH of env, which need not be the agent's.
-func find(program string, env []string) (string, error) {
-	for _, dir := range filepath.SplitList(value(env, "PATH")) {
-		path := filepath.Join(dir, program)
-		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
-			return path, nil
-		}
-	}
-	return "", fmt.Errorf("%s is not in PATH (%s)", program, value(env, "PATH"))
-}
-
-// withPath returns env with a PATH.
-func withPath(env []string) []string {
-	if value(env, "PATH") == "" {
-		env = append(env, "PATH="+defaultPath)
-	}
-	return env
-}
-
-// value returns what env sets key to. The last setting counts, as in os/exec.
-func value(env []string, key string) string {
-	for i := len(env) - 1; i >= 0; i-- {
-		if v, ok := strings.CutPrefix(env[i], key+"="); ok {
-			return v
-		}
-	}
-	return ""
-}
-
 // explain adds to the error of a failed start what the kernel does not say.
 func explain(c Command, err error) error {
 	info, statErr := os.Stat(c.Path)
@@ -145,7 +110,10 @@ func explainMissing(c Command, err error) error {
 			return fmt.Errorf("run %s: working folder: %w", c.Path, statErr)
 		}
 	}
-	interpreter := shebang(c.Path)
+	interpreter := ""
+	if words := shebang(c.Path); words != nil {
+		interpreter = words[0]
+	}
 	if strings.HasSuffix(interpreter, "\r") {
 		return fmt.Errorf("%s has Windows line endings, so its interpreter is taken to be %q: %w; save it with Unix line endings (dos2unix)",
 			c.Path, interpreter, err)
@@ -155,20 +123,4 @@ func explainMissing(c Command, err error) error {
 			c.Path, interpreter, err)
 	}
 	return err
-}
-
-// shebang returns the interpreter that the first line of the script names, or "".
-func shebang(path string) string {
-	f, err := os.Open(path)
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	line, _ := bufio.NewReaderSize(f, 256).ReadSlice('\n') // 256 is all that the kernel reads
-	rest, ok := bytes.CutPrefix(line, []byte("#!"))
-	if !ok {
-		return ""
-	}
-	name, _, _ := strings.Cut(strings.Trim(string(rest), " \t\n"), " ")
-	return name
 }

@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"syscall"
+
+	"grapnel/internal/filelock"
 )
 
 // lockFolder takes the data folder for this process: two servers on one SQLite file would each believe that they alone
@@ -15,8 +16,8 @@ func lockFolder(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock the data folder: %w", err)
 	}
-	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
+	locked, err := filelock.TryExclusive(f)
+	if err == nil && !locked {
 		err = errors.New("another server runs on it; stop that one, or choose another folder with --data")
 	}
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"grapnel/internal/agent/install"
 	"grapnel/internal/agent/source"
 	"grapnel/internal/atomicfile"
 	"grapnel/internal/bundle"
@@ -87,14 +88,25 @@ func (e *Executor) acquire(ctx context.Context, d *Deployment, dir deploymentDir
 const maxEntries = 1_000_000
 
 func (e *Executor) unpack(ctx context.Context, t bundle.Type, dir deploymentDir) error {
-	options := bundle.Options{
-		MaxSize: e.MaxUnpacked, MaxEntries: maxEntries,
-		Owners: os.Geteuid() == 0 && !e.Hardening.IgnoreOwnership, // as tar does
+	free, err := install.FreeAt(dir.archive())
+	if err != nil {
+		return err
 	}
-	if _, err := bundle.Extract(ctx, dir.bundle(), t, dir.archive(), options); err != nil {
-		return fmt.Errorf("the bundle cannot be unpacked: %w", err)
+	_, err = bundle.Extract(ctx, dir.bundle(), t, dir.archive(), bundle.Options{
+		MaxSize:         e.MaxUnpacked,
+		MaxEntries:      maxEntries,
+		Room:            func(bytes int64, entries int) error { return free(bytes, int64(entries)) },
+		Owners:          os.Geteuid() == 0 && !e.Hardening.IgnoreOwnership, // as tar does
+		Permissive:      e.TrustBundles,
+		Notice:          func(entry, what string) { e.Log.Warn("the bundle's " + entry + " " + what) },
+		RejectLinks:     e.Hardening.RejectSymlinks,
+		RejectTraversal: e.Hardening.RejectPathTraversal,
+		RejectSetID:     e.Hardening.RejectUnsafePermissions,
+	})
+	if err == nil {
+		_, err = bundle.StripWrapper(dir.archive())
 	}
-	if _, err := bundle.StripWrapper(dir.archive()); err != nil {
+	if err != nil {
 		return fmt.Errorf("the bundle cannot be unpacked: %w", err)
 	}
 	return nil

@@ -35,6 +35,7 @@ func (e *Executor) hook(ctx context.Context, event string, d *Deployment, w Watc
 		event:    event,
 		from:     from,
 		env:      hookEnvironment(e.env, event, d),
+		confined: e.Hardening.RejectPathTraversal,
 		dir:      e.workDir,
 		log:      log,
 		agentLog: e.Log.With(slog.String("deployment", d.ID), slog.String("event", event)),
@@ -53,6 +54,7 @@ type scriptRun struct {
 	event    string
 	from     chosen
 	env      []string
+	confined bool // to scripts of the bundle
 	dir      string
 	log      *hookLog
 	agentLog *slog.Logger
@@ -133,10 +135,14 @@ func (r scriptRun) output(location string) func(stream string, line []byte) {
 // prepare checks that the script is there and can be executed. A script that was packed without its execute bit gets it.
 func (r scriptRun) prepare(s appspec.Script) *ScriptError {
 	archive := r.from.dir.archive()
+	path := scriptPath(archive, s.Location)
+	if isOutside(archive, s.Location) && r.confined {
+		return &ScriptError{Code: awsapi.CodeScriptMissing, Script: s.Location, Message: fmt.Sprintf(
+			"script %s (AppSpec line %d) lies outside the bundle, which reject_path_traversal_in_bundle does not allow: move it into the bundle", s.Location, s.Line)}
+	}
 	if failure := findScript(archive, s); failure != nil {
 		return failure
 	}
-	path := scriptPath(archive, s.Location)
 	if isOutside(archive, s.Location) {
 		r.agentLog.Warn("the script lies outside the bundle, so the revision does not decide what it does", slog.String("script", path))
 	}

@@ -1,17 +1,14 @@
 package executor
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"grapnel/internal/account"
 	"grapnel/internal/appspec"
 	"grapnel/internal/lifecycle"
+	"grapnel/internal/script"
 )
 
 // preflight looks at the scripts that will run once the new revision is installed, before anything is changed. What is
@@ -62,72 +59,17 @@ func (e *Executor) foresee(path string, s appspec.Script, app *loadedAppSpec) er
 			return fmt.Errorf("script %s (AppSpec line %d): runas: %w", s.Location, s.Line, err)
 		}
 	}
-	program, err := interpreter(path)
-	if err != nil || program == "" || e.provides(app, program) {
-		return err
-	}
-	if _, err := e.lookPath(program); err != nil {
+	program, found := script.Interpreter(path, e.env)
+	if !found && !provides(app, program) {
 		return fmt.Errorf("the interpreter of script %s, %q, is not on this host: install it or correct the first line of the script", s.Location, program)
 	}
 	return nil
 }
 
-// interpreter returns the program that the first line of a script names, "" when there is none: a path, or what env looks up.
-func interpreter(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	head := make([]byte, 256) // all that the kernel reads
-	n, _ := f.Read(head)
-	line, isScript := strings.CutPrefix(string(head[:n]), "#!")
-	if !isScript {
-		return "", nil
-	}
-	line, _, _ = strings.Cut(line, "\n")
-	words := strings.Fields(strings.Trim(line, " \t")) // a "\r" at the end is left out: the start of the script explains it better
-	if len(words) == 0 {
-		return "", nil
-	}
-	if filepath.Base(words[0]) != "env" {
-		return words[0], nil
-	}
-	rest := slices.DeleteFunc(words[1:], func(w string) bool { return strings.HasPrefix(w, "-") || strings.Contains(w, "=") })
-	if len(rest) == 0 {
-		return words[0], nil
-	}
-	return rest[0], nil
-}
-
-// lookPath finds a program as a script's start would, in the PATH that scripts get.
-func (e *Executor) lookPath(program string) (string, error) {
-	if strings.Contains(program, "/") {
-		_, err := os.Stat(program)
-		return program, err
-	}
-	for _, dir := range filepath.SplitList(variable(e.env, "PATH")) {
-		path := filepath.Join(dir, program)
-		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
-			return path, nil
-		}
-	}
-	return "", errors.Join(fs.ErrNotExist)
-}
-
 // provides reports whether a program lies where this revision's files go: an interpreter may be part of the application.
-func (e *Executor) provides(app *loadedAppSpec, program string) bool {
+func provides(app *loadedAppSpec, program string) bool {
 	return slices.ContainsFunc(app.Files, func(f appspec.File) bool {
 		rest, below := strings.CutPrefix(program, strings.TrimSuffix(f.Destination, "/"))
 		return below && strings.HasPrefix(rest, "/")
 	})
-}
-
-func variable(env []string, name string) string {
-	for _, entry := range slices.Backward(env) {
-		if value, ok := strings.CutPrefix(entry, name+"="); ok {
-			return value
-		}
-	}
-	return ""
 }
