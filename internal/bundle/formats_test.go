@@ -22,50 +22,47 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// run runs a program that makes an archive, or skips the test.
-func run(t *testing.T, dir, program string, args ...string) []byte {
-	t.Helper()
-	if _, err := exec.LookPath(program); err != nil {
-		t.Skipf("%s is not installed; apt-get install %s", program, program)
-	}
-	cmd := exec.Command(program, args...)
-	cmd.Dir = dir
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%s %v: %v %s", program, args, err, stderr.String())
-	}
-	return out
-}
-
-// What the host's own zip packs: links, data descriptors of a stream, forced zip64, stored and bzip2 entries.
+// What the host's own zip packs: links, data descriptors, forced zip64, stored and bzip2 entries.
 func TestAgainstSystemZip(t *testing.T) {
 	t.Parallel()
 	src := t.TempDir()
 	writeTree(t, src)
 	want := tree(t, src)
-	for _, options := range [][]string{{}, {"-fz"}, {"-fd"}, {"-0"}, {"-Z", "bzip2"}, {"-D"}} {
-		data := run(t, src, "zip", append(append([]string{"-q", "-r", "-y"}, options...), "-", ".")...)
-		dst, _, err := extract(t, data, Zip, Options{})
-		if err != nil {
-			t.Errorf("%v: %v", options, err)
+	for _, option := range []string{"-6", "-fz", "-fd", "-0", "-Zbzip2", "-D"} {
+		dst := filepath.Join(t.TempDir(), "dst")
+		if _, err := Extract(t.Context(), systemZip(t, src, option), Zip, dst, Options{}); err != nil {
+			t.Errorf("%s: %v", option, err)
 			continue
 		}
 		got := tree(t, dst)
-		if len(options) > 0 && options[0] == "-D" { // no entries for folders
+		if option == "-D" { // no entries for folders
 			got["folder"] = want["folder"]
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%v (-want +got):\n%s", options, diff)
+			t.Errorf("%s (-want +got):\n%s", option, diff)
 		}
 	}
-	data := run(t, src, "zip", "-q", "-r", "-P", "secret", "-", ".")
-	dst, _, err := extract(t, data, Zip, Options{})
+	dst := filepath.Join(t.TempDir(), "dst")
+	_, err := Extract(t.Context(), systemZip(t, src, "-Psecret"), Zip, dst, Options{})
 	if err == nil || !strings.Contains(err.Error(), "it is encrypted; pack without a password") {
 		t.Errorf("with a password: error = %v", err)
 	}
 	gone(t, "with a password", dst)
+}
+
+// systemZip packs a folder with the host's zip, and returns the archive's path.
+func systemZip(t *testing.T, src, option string) string {
+	t.Helper()
+	if _, err := exec.LookPath("zip"); err != nil {
+		t.Skip("zip is not installed; apt-get install zip")
+	}
+	path := filepath.Join(t.TempDir(), "bundle.zip")
+	cmd := exec.Command("zip", "-q", "-r", "-y", option, path, ".")
+	cmd.Dir = src
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("zip %s: %v %s", option, err, out)
+	}
+	return path
 }
 
 // A method that nothing here decodes is named before anything is written.
