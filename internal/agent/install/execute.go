@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"sync"
 )
 
@@ -54,11 +53,10 @@ func (f *folder) make(l *ledger) error {
 
 // Bounds of copying side by side.
 const (
-	mostCopiers = 8
 	// batch is how many files are noted with one write before they are copied.
 	batch = 16
 	// mostUnderWay is how many entries at the end of a cleanup file can be those of unfinished copies.
-	mostUnderWay = mostCopiers * batch
+	mostUnderWay = mostAtOnce * batch
 )
 
 // copyFiles copies side by side. The first error ends all copiers.
@@ -67,7 +65,7 @@ func (p *Plan) copyFiles(ctx context.Context, l *ledger) error {
 	defer cancel(nil)
 	batches := make(chan []*file)
 	var copiers sync.WaitGroup
-	for range min(mostCopiers, 2*runtime.GOMAXPROCS(0), 1+len(p.files)/batch) {
+	for range min(atOnce(), 1+len(p.files)/batch) {
 		copiers.Go(func() {
 			c := newCopier()
 			for files := range batches {
