@@ -126,11 +126,14 @@ func (c *copier) copyBatch(ctx context.Context, l *ledger, files []*file) error 
 	if err := l.note(names...); err != nil {
 		return err
 	}
-	for _, f := range files {
-		if err := context.Cause(ctx); err != nil {
-			return err
+	for i, f := range files {
+		if i > 0 && ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
 		if err := c.copy(ctx, f); err != nil {
+			if f.replaced != nil {
+				l.withdraw(f.destination)
+			}
 			return fmt.Errorf("cannot copy to %s: %w", f.destination, err)
 		}
 	}
