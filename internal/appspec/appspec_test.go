@@ -187,6 +187,7 @@ func TestMistakes(t *testing.T) {
 		{"list", "- a\n", `1:1: an AppSpec file must be a mapping, not a list`},
 		{"zip", "PK\x03\x04\x00", `1:3: it is not a text file in UTF-8; save it as plain text in UTF-8`},
 		{"latin 1", head + "# caf\xe9\n", `3:6: it is not a text file in UTF-8`},
+		{"half a character of UTF-16", "\xff\xfe0", `appspec.yml:1: it is not valid YAML: incomplete UTF-16 character`},
 		{"tab", head + "files:\n\t- source: /\n", `4:1: it is not valid YAML`},
 		{"tab fix", head + "files:\n\t- source: /\n", `the line is indented with a tab; indent with spaces`},
 		{"colon", head + "a: b: c\n", `3:5: it is not valid YAML: mapping values are not allowed in this context; put quotes around a value that holds ": "`},
