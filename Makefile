@@ -7,6 +7,9 @@ help: ## this list
 build: ## both programs, static and stripped, into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/ ./cmd/...
 
+packages: ## .deb and .rpm of the agent for amd64 and arm64, and the install script, into dist/
+	GO=$(GO) packaging/build dist
+
 test: ## what the README says
 	$(GO) test ./...
 
@@ -41,4 +44,4 @@ lint: ## formatting, vet and staticcheck
 deps: ## rewrite the list of packages that the agent links
 	$(GO) test ./cmd/codedeploy-agent -run TestDeps -rewrite
 
-.PHONY: help build test race sim bench bench-agent scenarios generate fuzz lint deps
+.PHONY: help build packages test race sim bench bench-agent scenarios generate fuzz lint deps

@@ -44,6 +44,9 @@ hooks:
 	}
 }
 
+// Each field once, among them a null event, scripts in their order, and a timeout in quotes or left out.
+//
+// agent.md 16: 122-124
 func TestEverything(t *testing.T) {
 	t.Parallel()
 	got, err := Parse("appspec.yml", []byte(`# comment
@@ -112,6 +115,39 @@ hooks:
 	}
 }
 
+// agent.md 16: 121
+func TestNoSectionsAreEmptyOnes(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{head, head + "files:\nhooks:\npermissions:\n", head + "files: []\nhooks: {}\npermissions: []\n"} {
+		spec, err := Parse("appspec.yml", []byte(text))
+		if err != nil || spec.OS != "linux" || len(spec.Files)+len(spec.Hooks)+len(spec.Permissions) > 0 {
+			t.Errorf("%q: %+v, %v; want an AppSpec without files, hooks and permissions", text, spec, err)
+		}
+	}
+}
+
+// The documentation calls the SELinux user "user", the stock agents read "name" (agent.md 7.2).
+func TestContextUser(t *testing.T) {
+	t.Parallel()
+	for fields, want := range map[string]Context{
+		"type: t":                           {Type: "t"},
+		"type: t, user: u":                  {Type: "t", User: "u"},
+		"type: t, name: n":                  {Type: "t", User: "n"},
+		"type: t, name: n, user: u":         {Type: "t", User: "n"},
+		"type: t, name: ' ', user: u":       {Type: "t", User: "u"},
+		"type: ' t ', range: 's0-s0:c1,c0'": {Type: "t", Range: "s0:c0.c1"},
+	} {
+		spec, err := Parse("appspec.yml", []byte(head+"permissions:\n  - object: /x\n    context: {"+fields+"}\n"))
+		if err != nil {
+			t.Errorf("%s: %v", fields, err)
+			continue
+		}
+		if got := *spec.Permissions[0].Context; got != want {
+			t.Errorf("%s: %+v, want %+v", fields, got, want)
+		}
+	}
+}
+
 const head = "version: 0.0\nos: linux\n"
 
 // What is accepted although it looks odd, because the stock agent accepts it.
@@ -138,6 +174,8 @@ func TestAccepted(t *testing.T) {
 }
 
 // Each mistake with the place, reason and fix that its author sees.
+//
+// agent.md 16: 118-120, 125-131, 133, 134
 func TestMistakes(t *testing.T) {
 	t.Parallel()
 	const script, file, permission = head + "hooks:\n  AfterInstall:\n    - ", head + "files:\n  - ", head + "permissions:\n  - object: /x\n    "
@@ -149,6 +187,7 @@ func TestMistakes(t *testing.T) {
 		{"list", "- a\n", `1:1: an AppSpec file must be a mapping, not a list`},
 		{"zip", "PK\x03\x04\x00", `1:3: it is not a text file in UTF-8; save it as plain text in UTF-8`},
 		{"latin 1", head + "# caf\xe9\n", `3:6: it is not a text file in UTF-8`},
+		{"half a character of UTF-16", "\xff\xfe0", `appspec.yml:1: it is not valid YAML: incomplete UTF-16 character`},
 		{"tab", head + "files:\n\t- source: /\n", `4:1: it is not valid YAML`},
 		{"tab fix", head + "files:\n\t- source: /\n", `the line is indented with a tab; indent with spaces`},
 		{"colon", head + "a: b: c\n", `3:5: it is not valid YAML: mapping values are not allowed in this context; put quotes around a value that holds ": "`},
@@ -200,6 +239,7 @@ func TestMistakes(t *testing.T) {
 		{"object missing", head + "permissions:\n  - owner: x\n", `4:5: this entry of permissions has no object; add "object: /var/app"`},
 		{"mode five digits", permission + "mode: 07777\n", `5:11: mode "07777" is not one to four octal digits; write for example mode: "0644"`},
 		{"mode not octal", permission + "mode: '0984'\n", `mode "0984"`},
+		{"mode not octal at the end", permission + "mode: '798'\n", `mode "798" is not one to four octal digits`},
 		{"mode symbolic", permission + "mode: u+x\n", `mode "u+x"`},
 		{"type scalar", permission + "type: file\n", `5:11: type must be a list, not a single value; write "type: [file]"`},
 		{"type unknown", permission + "type: [file, folder]\n", `5:18: type "folder" is unknown`},
@@ -207,6 +247,7 @@ func TestMistakes(t *testing.T) {
 		{"acl mapping", permission + "acls:\n      - user: bob\n", `6:9: an entry of acls must be a single value, not a mapping; write entries as "user:alice:rw", in quotes`},
 		{"acl bad", permission + "acls:\n      - bob:rw\n      - bob:rq\n", `7:9: acls entry "bob:rq": permission character 'q' is unknown; the form is`},
 		{"context without type", permission + "context: {name: a}\n", `context has no type; add "type: httpd_sys_content_t"`},
+		{"context type blank", permission + "context: {user: a, type: ' '}\n", `context has no type`},
 		{"context role", permission + "context: {type: a, role: b}\n", `context has a role, which files cannot be given; remove it`},
 		{"context scalar", permission + "context: a\n", `context must be a mapping, not a single value`},
 		{"range", permission + "context: {type: a, range: s1-s0}\n", `range "s1-s0": its sensitivities are in the wrong order`},
@@ -224,6 +265,7 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
+// agent.md 16: 123
 func TestTimeouts(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]time.Duration{
@@ -241,6 +283,8 @@ func TestTimeouts(t *testing.T) {
 }
 
 // The source text counts, not the octal number that YAML 1.1 reads (agent.md 7.2).
+//
+// agent.md 16: 130
 func TestModes(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]string{"0644": "0644", "'0755'": "0755", "644": "644", "7": "007", "'44'": "044", "4755": "4755", "0": "000"} {
@@ -309,6 +353,8 @@ func TestParseFile(t *testing.T) {
 	}
 }
 
+// FuzzParse checks that whatever is read either is an AppSpec that can be worked with, or is refused with the line where it
+// goes wrong, in a time that does not explode.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		head, "", "version: 0.0\nos: linux\nhooks: {A: [{location: x, timeout: 5}]}\n",
@@ -318,19 +364,45 @@ func FuzzParse(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
+		begin := time.Now()
 		spec, err := Parse("appspec.yml", data)
-		if mistake := (*Error)(nil); err != nil && !errors.As(err, &mistake) {
-			t.Fatalf("error %v (%T) is no *Error", err, err)
+		if took := time.Since(begin); took > 10*time.Second {
+			t.Fatalf("%d bytes took %v", len(data), took)
 		}
 		if err != nil {
+			checkMistake(t, err)
 			return
 		}
 		for event, scripts := range spec.Hooks {
 			for _, s := range scripts {
-				if strings.TrimSpace(s.Location) == "" || s.Timeout < time.Second {
+				if strings.TrimSpace(s.Location) == "" || s.Timeout < time.Second || s.Line < 1 {
 					t.Fatalf("%s has the script %+v", event, s)
 				}
 			}
 		}
+		for _, p := range spec.Permissions {
+			if strings.TrimSpace(p.Object) == "" || p.Pattern == "" || p.Line < 1 {
+				t.Fatalf("permission %+v", p)
+			}
+		}
+		for _, file := range spec.Files {
+			if strings.TrimSpace(file.Source) == "" || strings.TrimSpace(file.Destination) == "" || file.Line < 1 {
+				t.Fatalf("file %+v", file)
+			}
+		}
 	})
+}
+
+// checkMistake fails unless err says where: only a file that is empty, or too large, goes wrong nowhere in particular.
+func checkMistake(t *testing.T, err error) {
+	t.Helper()
+	var mistake *Error
+	switch {
+	case !errors.As(err, &mistake):
+		t.Fatalf("error %v (%T) is no *Error", err, err)
+	case mistake.Message == "":
+		t.Fatalf("%#v does not say what is wrong", mistake)
+	case mistake.Line < 1 && !strings.Contains(mistake.Message, "is empty") && !strings.Contains(mistake.Message, "is larger"):
+		t.Fatalf("%v has no line", mistake)
+	}
 }

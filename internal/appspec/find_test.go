@@ -9,6 +9,7 @@ import (
 	"testing"
 )
 
+// agent.md 16: 140
 func TestFind(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, files, preferred, want string }{

@@ -32,6 +32,9 @@ func notYAML(name string, data []byte, err error) *Error {
 		e.Message = "it is not valid YAML: " + failure.Message
 		e.Line, e.Column = failure.Mark.Line, failure.Mark.Column
 	}
+	if e.Line < 1 {
+		e.Line = 1 // the library leaves it out when the text cannot be decoded at all
+	}
 	if line, column, ok := firstBadByte(data); ok {
 		e.Line, e.Column = line, column
 		e.Message = "it is not a text file in UTF-8"

@@ -5,6 +5,7 @@ import (
 	"testing"
 )
 
+// agent.md 16: 131, 132
 func TestACLs(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
@@ -56,6 +57,7 @@ func TestACLs(t *testing.T) {
 	}
 }
 
+// agent.md 16: 134
 func TestRanges(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{

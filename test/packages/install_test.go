@@ -230,3 +230,52 @@ func TestInstallArguments(t *testing.T) {
 		}
 	})
 }
+
+// stockSpec makes a package like the stock agent's rpm, whose scripts stop the service also when the package is replaced, and
+// run after the files and the first scripts of the new one.
+const stockSpec = `Name: codedeploy-agent
+Version: 1.8.1
+Release: 1
+Summary: stock agent
+License: none
+BuildArch: noarch
+%description
+stock agent
+%install
+mkdir -p %{buildroot}/opt/codedeploy-agent/bin %{buildroot}/opt/codedeploy-agent/lib %{buildroot}/etc/codedeploy-agent/conf
+echo stock >%{buildroot}/opt/codedeploy-agent/bin/codedeploy-agent
+echo stock >%{buildroot}/opt/codedeploy-agent/lib/codedeploy-agent.rb
+echo :program_name: codedeploy-agent >%{buildroot}/etc/codedeploy-agent/conf/codedeployagent.yml
+%preun
+test -e /opt/codedeploy-agent/state/.start-when-installed && echo the stock agent is stopped before the new one starts
+%files
+/opt/codedeploy-agent
+%config(noreplace) /etc/codedeploy-agent/conf/codedeployagent.yml
+`
+
+func TestRPMReplacesTheStockPackage(t *testing.T) {
+	t.Parallel()
+	c := newChrootWithRPM(t)
+	harness.Need(t, "rpmbuild", "apt install rpm")
+	build := t.TempDir()
+	spec := filepath.Join(build, "stock.spec")
+	if err := os.WriteFile(spec, []byte(stockSpec), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	output(t, "rpmbuild", "-bb", "--quiet", "--define", "_topdir "+build, spec)
+	c.write(t, "root/stock.rpm", read(t, build, "RPMS/noarch/codedeploy-agent-1.8.1-1.noarch.rpm"), 0o644)
+	c.expect(t, 0, withRPM+"rpm -U /root/stock.rpm && "+rpm.query, "1.8.1-1")
+	c.expect(t, 0, "echo :max_revisions: 3 >>/etc/codedeploy-agent/conf/codedeployagent.yml")
+	c.expect(t, 0, withRPM+"/packages/install rpm", "the stock agent is stopped before the new one starts", "-1 is installed\n")
+	c.expect(t, 0, rpm.query, version(t)+"-1")
+	if c.exists("opt/codedeploy-agent/lib") {
+		t.Error("the stock agent's files are left")
+	}
+	if c.exists("opt/codedeploy-agent/state/.start-when-installed") {
+		t.Error("the agent was not started after the stock agent's scripts")
+	}
+	if got := c.read(t, "etc/codedeploy-agent/conf/codedeployagent.yml"); !strings.Contains(got, "max_revisions: 3") {
+		t.Errorf("the configuration was replaced:\n%s", got)
+	}
+	c.expect(t, 3, agentProgram+" status", notRunning)
+}

@@ -230,17 +230,6 @@ func TestShellScriptsAreClean(t *testing.T) {
 	}
 }
 
-func TestUnitIsValid(t *testing.T) {
-	t.Parallel()
-	analyze := harness.Need(t, "systemd-analyze", "apt install systemd")
-	root := t.TempDir()
-	output(t, "dpkg-deb", "--extract", find(t, "codedeploy-agent_*_amd64.deb"), root)
-	cmd := exec.Command(analyze, "verify", "--man=no", "--recursive-errors=no", "--root="+root, "codedeploy-agent.service")
-	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
-		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
-	}
-}
-
 func read(t *testing.T, path ...string) string {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(path...))

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"sync"
 )
 
@@ -54,11 +53,10 @@ func (f *folder) make(l *ledger) error {
 
 // Bounds of copying side by side.
 const (
-	mostCopiers = 8
 	// batch is how many files are noted with one write before they are copied.
 	batch = 16
 	// mostUnderWay is how many entries at the end of a cleanup file can be those of unfinished copies.
-	mostUnderWay = mostCopiers * batch
+	mostUnderWay = mostAtOnce * batch
 )
 
 // copyFiles copies side by side. The first error ends all copiers.
@@ -67,7 +65,7 @@ func (p *Plan) copyFiles(ctx context.Context, l *ledger) error {
 	defer cancel(nil)
 	batches := make(chan []*file)
 	var copiers sync.WaitGroup
-	for range min(mostCopiers, 2*runtime.GOMAXPROCS(0), 1+len(p.files)/batch) {
+	for range min(atOnce(), 1+len(p.files)/batch) {
 		copiers.Go(func() {
 			c := newCopier()
 			for files := range batches {
@@ -128,11 +126,14 @@ func (c *copier) copyBatch(ctx context.Context, l *ledger, files []*file) error 
 	if err := l.note(names...); err != nil {
 		return err
 	}
-	for _, f := range files {
-		if err := context.Cause(ctx); err != nil {
-			return err
+	for i, f := range files {
+		if i > 0 && ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
 		if err := c.copy(ctx, f); err != nil {
+			if f.replaced != nil {
+				l.withdraw(f.destination)
+			}
 			return fmt.Errorf("cannot copy to %s: %w", f.destination, err)
 		}
 	}

@@ -120,27 +120,20 @@ func (p *Plan) copyTree(ctx context.Context, source, destination string, above [
 	if !p.makeFolder(destination) {
 		return nil
 	}
-	children, err := os.ReadDir(source) // in the order of their names
+	children, err := readChildren(ctx, source)
 	if err != nil {
 		return fmt.Errorf("cannot read the bundle: %w", err)
 	}
 	for _, child := range children {
-		from, to := source+"/"+child.Name(), destination+"/"+child.Name()
-		if destination == "/" {
-			to = "/" + child.Name()
-		}
-		itself, err := lstat(from)
-		if err != nil {
-			return fmt.Errorf("cannot read the bundle: %w", err)
-		}
-		target := itself
-		if itself.isLink() {
+		from, to := source+"/"+child.name, strings.TrimSuffix(destination, "/")+"/"+child.name
+		target := child.meta
+		if child.isLink() {
 			if m, err := stat(from); err == nil {
 				target = m
 			}
 		}
 		if !target.mode.IsDir() {
-			p.copy(from, to, itself)
+			p.copy(from, to, child.meta)
 			continue
 		}
 		if target.serial != 0 && slices.Contains(above, target.id()) || len(above) > deepest {
@@ -152,6 +145,31 @@ func (p *Plan) copyTree(ctx context.Context, source, destination string, above [
 		}
 	}
 	return nil
+}
+
+// child is a name in a folder, links not followed.
+type child struct {
+	name string
+	meta
+}
+
+// readChildren returns what is in a folder, in the order of the names.
+func readChildren(ctx context.Context, dir string) ([]child, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	children := make([]child, len(entries))
+	return children, sideBySide(ctx, len(entries), func(from, to int) error {
+		for i := from; i < to; i++ {
+			m, err := lstat(dir + "/" + entries[i].Name())
+			if err != nil {
+				return err
+			}
+			children[i] = child{entries[i].Name(), m}
+		}
+		return nil
+	})
 }
 
 // makeFolder adds a folder unless it is there or planned already. It reports whether there will be one.

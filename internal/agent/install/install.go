@@ -96,8 +96,8 @@ func (p *Plan) Run(ctx context.Context) error {
 	return p.execute(ctx)
 }
 
-func (p *Plan) readRecord(context.Context) (err error) {
-	p.old, err = readRecord(p.options.CleanupFile, p.options.Log)
+func (p *Plan) readRecord(ctx context.Context) (err error) {
+	p.old, err = readRecord(ctx, p.options.CleanupFile, p.options.Log)
 	return err
 }
 

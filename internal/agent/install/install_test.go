@@ -8,8 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"grapnel/internal/appspec"
 )
@@ -120,25 +121,13 @@ func (h *host) refused(o Options) string {
 			h.Error("a plan with conflicts ran")
 		}
 	}
-	if after := tree(h, h.dir); !equal(before, after) {
-		h.Errorf("the refused Install changed the host:\nbefore %v\nafter  %v", before, after)
+	if diff := cmp.Diff(before, tree(h, h.dir)); diff != "" {
+		h.Errorf("the refused Install changed the host (-before +after):\n%s", diff)
 	}
 	if !strings.Contains(err.Error(), "Nothing was changed on this host") {
 		h.Errorf("the error does not say that nothing was changed: %v", err)
 	}
 	return err.Error()
-}
-
-func equal(a, b map[string]string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for k, v := range a {
-		if b[k] != v {
-			return false
-		}
-	}
-	return true
 }
 
 // tree returns mode, times, owner, serial number and content of everything below dir.
@@ -149,12 +138,11 @@ func tree(t testing.TB, dir string) map[string]string {
 		if err != nil {
 			return err
 		}
-		info, err := entry.Info()
+		m, err := lstat(path)
 		if err != nil {
 			return err
 		}
-		st := info.Sys().(*syscall.Stat_t)
-		found[path] = fmt.Sprint(info.Mode(), info.ModTime().UnixNano(), st.Uid, st.Gid, st.Ino)
+		found[path] = fmt.Sprint(m.mode, m.mtime, m.uid, m.gid, m.serial)
 		switch {
 		case entry.Type().IsRegular():
 			found[path] += " " + readFile(t, path)

@@ -6,6 +6,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"grapnel/internal/atomicfile"
 )
 
 // ledger writes the cleanup file of this Install. What is noted has reached the kernel when note returns, so that the end
@@ -14,6 +16,8 @@ type ledger struct {
 	mu    sync.Mutex
 	file  *os.File
 	lines []byte // reused
+	// withdrawn holds noted files that were not copied, so that what is there is still somebody else's.
+	withdrawn map[string]bool
 }
 
 // createLedger makes the cleanup file, which replaying has removed.
@@ -39,8 +43,37 @@ func (l *ledger) note(entries ...string) error {
 	return nil
 }
 
+// withdraw takes back the note of a file that was to take the place of another and has not.
+func (l *ledger) withdraw(entry string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.withdrawn == nil {
+		l.withdrawn = map[string]bool{}
+	}
+	l.withdrawn[entry] = true
+}
+
 // close dates the file at the end of the Install: what has a later time was changed by others (record.edited).
 func (l *ledger) close() error {
+	path := l.file.Name()
+	err := l.file.Close()
+	if len(l.withdrawn) > 0 {
+		err = errors.Join(err, l.rewrite(path))
+	}
 	now := time.Now()
-	return errors.Join(os.Chtimes(l.file.Name(), now, now), l.file.Close())
+	return errors.Join(err, os.Chtimes(path, now, now))
+}
+
+func (l *ledger) rewrite(path string) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	var kept []byte
+	for _, entry := range entriesOf(data) {
+		if !l.withdrawn[entry] {
+			kept = append(append(kept, entry...), '\n')
+		}
+	}
+	return atomicfile.WriteFile(path, kept, 0o644)
 }

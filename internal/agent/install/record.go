@@ -34,7 +34,7 @@ type record struct {
 const semanagePrefix = "semanage\x00"
 
 // readRecord reads the cleanup file at path, which may be absent.
-func readRecord(path string, log *slog.Logger) (*record, error) {
+func readRecord(ctx context.Context, path string, log *slog.Logger) (*record, error) {
 	r := &record{path: path, found: map[string]meta{}, gone: map[string]bool{}, goneIDs: map[fileID]bool{}, staying: map[fileID]string{}}
 	m, err := lstat(path)
 	if isAbsent(err) {
@@ -58,8 +58,7 @@ func readRecord(path string, log *slog.Logger) (*record, error) {
 			return nil, fmt.Errorf("the cleanup file %s names %q, which is no absolute path; remove that line", path, entry)
 		}
 	}
-	r.foresee()
-	return r, nil
+	return r, r.foresee(ctx)
 }
 
 // entriesOf returns the lines of a cleanup file. The last one counts only with its newline: without it a crash tore it, and
@@ -75,26 +74,42 @@ func entriesOf(data []byte) []string {
 }
 
 // foresee finds out what replaying will remove.
-func (r *record) foresee() {
+func (r *record) foresee(ctx context.Context) error {
 	for _, temp := range r.unfinished() {
 		r.gone[temp] = true
 	}
-	for _, path := range slices.Backward(r.entries) {
-		m, err := lstat(path)
-		if err != nil {
-			continue
+	metas, absent := make([]meta, len(r.entries)), make([]bool, len(r.entries))
+	err := sideBySide(ctx, len(r.entries), func(from, to int) error {
+		for i := from; i < to; i++ {
+			var err error
+			metas[i], err = lstat(r.entries[i])
+			absent[i] = err != nil
 		}
-		r.found[path] = m
-		if m.mode.IsDir() && !r.emptied(path) {
-			r.staying[m.id()] = path
-			continue
-		}
-		r.gone[path] = true
-		if m.serial != 0 && (m.mode.IsDir() || m.links == 1) {
-			r.goneIDs[m.id()] = true
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for i, path := range slices.Backward(r.entries) {
+		if !absent[i] {
+			r.add(path, metas[i])
 		}
 	}
 	delete(r.staying, fileID{}) // of systems that do not number their files
+	return nil
+}
+
+// add takes note of an entry that is on the host, after those that were made later.
+func (r *record) add(path string, m meta) {
+	r.found[path] = m
+	if m.mode.IsDir() && !r.emptied(path) {
+		r.staying[m.id()] = path
+		return
+	}
+	r.gone[path] = true
+	if m.serial != 0 && (m.mode.IsDir() || m.links == 1) {
+		r.goneIDs[m.id()] = true
+	}
 }
 
 // emptied reports whether everything in a folder goes.
@@ -123,29 +138,39 @@ func (r *record) unfinished() []string {
 }
 
 // replay removes what the entries name, last made first, and then the cleanup file itself. Folders in stays are left.
+// Plain files go before everything else, in no order: nothing lies in them, and no other entry is reached through them.
 func (r *record) replay(ctx context.Context, stays map[string]bool) error {
 	for _, temp := range r.unfinished() {
 		_ = os.Remove(temp) // there is one only after a crash
 	}
-	var labelled []string
+	var plain, others, objects []string
 	for _, entry := range slices.Backward(r.entries) {
-		if err := context.Cause(ctx); err != nil {
-			return err
-		}
 		if object, ok := strings.CutPrefix(entry, semanagePrefix); ok {
-			labelled = append(labelled, object)
-			continue
-		}
-		if stays[entry] {
-			continue
-		}
-		if err := remove(entry); err != nil {
-			return fmt.Errorf("cannot remove what the previous Install made: %w", err)
+			objects = append(objects, object)
+		} else if m, ok := r.found[entry]; ok && m.mode.IsRegular() {
+			plain = append(plain, entry)
+		} else if !stays[entry] {
+			others = append(others, entry)
 		}
 	}
-	forgetContexts(ctx, labelled)
+	if err := sideBySide(ctx, len(plain), func(from, to int) error { return removeAll(plain[from:to]) }); err != nil {
+		return err
+	}
+	if err := removeAll(others); err != nil {
+		return err
+	}
+	forgetContexts(ctx, objects)
 	if err := os.Remove(r.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cannot remove the cleanup file: %w", err)
+	}
+	return nil
+}
+
+func removeAll(paths []string) error {
+	for _, path := range paths {
+		if err := remove(path); err != nil {
+			return fmt.Errorf("cannot remove what the previous Install made: %w", err)
+		}
 	}
 	return nil
 }

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -35,9 +34,11 @@ var domains = []struct{ prefix, domain string }{
 	{"", "amazonaws.com"},
 }
 
-// hostLabel is a bucket's name that can stand in front of the endpoint's name. One with dots cannot: Amazon's certificates
-// cover a single label.
-var hostLabel = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$`)
+// isHostLabel tells whether a name can be one part of the name of a host.
+func isHostLabel(name string) bool {
+	return name != "" && len(name) <= 63 && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == "" &&
+		name[0] != '-' && name[len(name)-1] != '-'
+}
 
 // address is the URL of an object.
 func (b bucket) address(object S3) (*url.URL, error) {
@@ -46,7 +47,7 @@ func (b bucket) address(object S3) (*url.URL, error) {
 		return nil, err
 	}
 	path := strings.TrimSuffix(u.Path, "/") + "/"
-	if b.source.S3Endpoint == "" && hostLabel.MatchString(b.name) {
+	if b.source.S3Endpoint == "" && isHostLabel(b.name) { // Amazon's certificates cover one label, and so no name with dots
 		u.Host = b.name + "." + u.Host
 	} else { // stores other than Amazon's are often known by an address, which takes no bucket in front
 		path += b.name + "/"
@@ -175,7 +176,7 @@ func (b bucket) refused(response *http.Response, object S3) error {
 	}
 	status := response.StatusCode
 	switch {
-	case region != b.region && regionName.MatchString(region) && isMisdirected(status, said.Code):
+	case region != b.region && isHostLabel(region) && isMisdirected(status, said.Code): // it becomes a part of a host's name
 		return &elsewhere{region, fmt.Errorf("%w (the bucket is in %s)", err, region)}
 	case status == http.StatusPreconditionFailed, status == http.StatusRequestedRangeNotSatisfiable:
 		return &startOver{fmt.Errorf("the object was replaced while it was downloaded (%w)", err)}
@@ -187,9 +188,6 @@ func (b bucket) refused(response *http.Response, object S3) error {
 	}
 	return err
 }
-
-// regionName is all that is believed to be a region: it becomes a part of the name of a host.
-var regionName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{2,40}$`)
 
 func isMisdirected(status int, code string) bool {
 	return status == http.StatusMovedPermanently || status == http.StatusTemporaryRedirect || code == "AuthorizationHeaderMalformed"

@@ -223,7 +223,7 @@ func TestReuse(t *testing.T) {
 	write(t, filepath.Join(archive, "appspec.yml"), "version: 0.0", 0o640)
 	write(t, filepath.Join(archive, "bin", "run"), "#!/bin/sh", 0o755|fs.ModeSetgid)
 	symlink(t, "bin/run", filepath.Join(archive, "start"))
-	if err := Record(from, Result{ETag: "0123"}); err != nil {
+	if err := New(Options{}).Record(from, Result{ETag: "0123"}); err != nil {
 		t.Fatal(err)
 	}
 	before, err := os.Stat(filepath.Join(archive, "bin"))
@@ -286,7 +286,7 @@ func TestReuseRefuses(t *testing.T) {
 		"no archive":      {func(from string) error { return os.RemoveAll(filepath.Join(from, ArchiveName)) }, "no such file"},
 		"no bundle":       {func(from string) error { return os.Remove(filepath.Join(from, BundleName)) }, "no such file"},
 		"no AppSpec":      {func(from string) error { return os.Remove(filepath.Join(from, ArchiveName, "appspec.yml")) }, "no AppSpec file"},
-		"another bundle":  {func(from string) error { return Record(from, Result{ETag: "4567"}) }, `"4567"`},
+		"another bundle":  {func(from string) error { return New(Options{}).Record(from, Result{ETag: "4567"}) }, `"4567"`},
 		"no deployment":   {os.RemoveAll, "no such file"},
 		"a linked bundle": {func(from string) error { return relink(filepath.Join(from, BundleName)) }, "not a file of its own"},
 		"a linked folder": {func(from string) error { return relink(filepath.Join(from, ArchiveName)) }, "no folder"},

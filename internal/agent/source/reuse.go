@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"grapnel/internal/appspec"
@@ -22,13 +21,12 @@ const (
 	OriginName  = ".bundle-source" // "downloaded" or "archive-reuse"
 )
 
-// deploymentID is what ReuseArchiveFromDeploymentId may be (agent.md 10.5).
-var deploymentID = regexp.MustCompile(`^d-[A-Z0-9]{1,62}$`)
-
-// CheckReuse returns an error unless the deployment current may reuse the archive of the deployment id.
+// CheckReuse returns an error unless the deployment current may reuse the archive of the deployment id, which is what the
+// specification has as ReuseArchiveFromDeploymentId (agent.md 10.5).
 func CheckReuse(id, current string) error {
+	name, ok := strings.CutPrefix(id, "d-")
 	switch {
-	case !deploymentID.MatchString(id):
+	case !ok || name == "" || len(id) > 64 || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") != "":
 		return fmt.Errorf("%q is no id of a deployment", id)
 	case id == current:
 		return errors.New("a deployment cannot reuse its own archive")
@@ -51,7 +49,7 @@ func (s *Source) Reuse(ctx context.Context, from, to, appSpecName, etag string) 
 	}
 	size, err := s.reuse(ctx, from, to)
 	if err == nil {
-		err = record(to, kept, "archive-reuse")
+		err = s.record(to, kept, "archive-reuse")
 	}
 	if err != nil {
 		return Result{}, errors.Join(fmt.Errorf("the archive in %s cannot be reused: %w", from, err), forget(to))
@@ -97,15 +95,17 @@ func (s *Source) reuse(ctx context.Context, from, to string) (int64, error) {
 }
 
 // Record notes in the folder of a deployment that its bundle was downloaded, for those who reuse it.
-func Record(folder string, r Result) error { return record(folder, r.ETag, "downloaded") }
+func (s *Source) Record(folder string, r Result) error {
+	return s.record(folder, r.ETag, "downloaded")
+}
 
-func record(folder, etag, origin string) error {
+func (s *Source) record(folder, etag, origin string) error {
 	if etag != "" {
-		if err := atomicfile.WriteFile(filepath.Join(folder, ETagName), []byte(etag), 0o644); err != nil {
+		if err := atomicfile.WriteFile(filepath.Join(folder, ETagName), []byte(etag), s.Mode); err != nil {
 			return err
 		}
 	}
-	return atomicfile.WriteFile(filepath.Join(folder, OriginName), []byte(origin), 0o644)
+	return atomicfile.WriteFile(filepath.Join(folder, OriginName), []byte(origin), s.Mode)
 }
 
 // forget removes what a deployment's folder holds of a bundle.

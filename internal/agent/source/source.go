@@ -36,6 +36,9 @@ type Options struct {
 	// the copy would contain itself, and every revision the ones before it.
 	Root string
 
+	// Mode is that of bundles and of what is noted beside them, whatever the umask; 0 means 0644 (agent.md 6).
+	Mode fs.FileMode
+
 	// HasRoom returns an error when there is no room for so many bytes at path. It is called before the first of them is
 	// written, or repeatedly with what comes next when the size is not known beforehand. nil means that there always is.
 	HasRoom func(path string, bytes int64) error
@@ -58,6 +61,7 @@ func New(o Options) *Source {
 	o.HTTP = cmp.Or(o.HTTP, http.DefaultClient)
 	o.GitHubEndpoint = strings.TrimSuffix(cmp.Or(o.GitHubEndpoint, "https://api.github.com"), "/")
 	o.Stalled = cmp.Or(o.Stalled, defaultStalled)
+	o.Mode = cmp.Or(o.Mode, 0o644)
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	if o.HasRoom == nil {
 		o.HasRoom = func(string, int64) error { return nil }
@@ -75,9 +79,9 @@ type Result struct {
 	Unpacked bool   // the archive is complete and there is no bundle: the source was a folder
 }
 
-// Fetch brings the bundle of a revision to the file bundlePath: its bytes with the mode 0644, or for a local file a symbolic
-// link to it. A local folder is copied to the new folder archivePath instead. What was at the path before is replaced. After
-// an error nothing is left there.
+// Fetch brings the bundle of a revision to the file bundlePath, in a folder that is there: its bytes, or for a local file a
+// symbolic link to it. A local folder is copied to the new folder archivePath instead. What was at the path before is
+// replaced. After an error nothing is left there.
 func (s *Source) Fetch(ctx context.Context, r Revision, bundlePath, archivePath string) (Result, error) {
 	if err := r.Check(); err != nil {
 		return Result{}, err

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"grapnel/internal/server"
@@ -67,16 +68,14 @@ func certificateOf(b *testing.B, s *httptest.Server) (path string) {
 	return path
 }
 
-// endAll kills an agent with its children, which for a stock agent would otherwise outlive it.
+// endAll kills an agent with its children, which for a stock agent would outlive it and keep its output open.
 func endAll(b *testing.B, p *harness.Process) {
 	b.Helper()
 	if p.Exited() {
 		return
 	}
-	for _, pid := range processesOf(b, p.Process.Pid)[1:] {
-		if child, err := os.FindProcess(pid); err == nil {
-			defer child.Kill()
-		}
+	for _, pid := range processesOf(b, p.Process.Pid) { // the parent first, it would replace a child
+		syscall.Kill(pid, syscall.SIGKILL)
 	}
 	p.Kill()
 }
