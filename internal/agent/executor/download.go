@@ -79,7 +79,7 @@ func (e *Executor) acquire(ctx context.Context, d *Deployment, dir deploymentDir
 	if _, err := findAppSpec(dir, d.AppSpecFilename); err != nil {
 		return err
 	}
-	return source.Record(string(dir), got)
+	return e.Source.Record(string(dir), got)
 }
 
 // maxEntries is far above what anybody deploys. It bounds what a bundle can do to file systems that make inodes as needed,
