@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"log"
+	"net"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
@@ -19,6 +20,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/codedeploy"
@@ -39,10 +41,11 @@ type host struct {
 	*chroot
 	server *harness.Server
 	spoken atomic.Value // the version in the header of the agent's last call
+	open   string       // the deployment that was under way when the agent was stopped
 }
 
 // TestHost is the life of one host: a stock agent is replaced, the agent is started, deploys, is updated and asked to leave
-// in the middle of a hook, ends when it is idle, is removed and purged. Each part needs the ones before it.
+// in the middle of a hook, ends when it is idle, goes on below what stands for systemd, is removed and purged. Each part needs the ones before it.
 func TestHost(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
@@ -56,6 +59,7 @@ func TestHost(t *testing.T) {
 		{"modes", checkModes},
 		{"restart", restart},
 		{"stop waits for a hook", stopWaits},
+		{"what a service manager hears", serviceManager},
 		{"remove", remove},
 		{"purge", purge},
 	} {
@@ -64,7 +68,7 @@ func TestHost(t *testing.T) {
 		}
 	}
 	t.Run("systemd", func(t *testing.T) {
-		t.Skip("not shown: that systemd, which does not run in a chroot, starts the unit, sees it ready and alive, and restarts it after an update when it is idle; install the package on a host with systemd and run: systemctl status codedeploy-agent")
+		t.Skip("not shown, because systemd does not run in a chroot: that it starts the unit at boot and after a failure, ends nothing but the agent, and restarts it after an update once it is idle; to see it: systemctl status codedeploy-agent on a host that has the package")
 	})
 }
 
@@ -194,7 +198,7 @@ dpkg -i /packages/codedeploy-agent_*_amd64.deb; echo "update $?"`)
 	if after := h.pid(t); after != before {
 		t.Errorf("the update in the hook replaced the running agent: PID %d was %d", after, before)
 	}
-	if got, want := h.read(t, "opt/codedeploy-agent/.version"), fmt.Sprint("agent_version: ", h.spoken.Load()); got != want {
+	if got, want := h.read(t, "opt/codedeploy-agent/.version"), fmt.Sprintln("agent_version:", h.spoken.Load()); got != want {
 		t.Errorf(".version holds %q, the header says %q", got, want)
 	}
 }
@@ -238,7 +242,7 @@ func restart(t *testing.T, h *host) {
 // agent.md 16: 199
 func stopWaits(t *testing.T, h *host) {
 	pid := h.pid(t)
-	h.deploy(t, "touch /root/begun\nuntil [ -e /root/go ]; do sleep 0.1; done\ntouch /root/ended")
+	h.open = h.deploy(t, "touch /root/begun\nuntil [ -e /root/go ]; do sleep 0.1; done\ntouch /root/ended")
 	harness.Eventually(t, harness.Patience, "the hook to begin", func() bool { return h.exists("root/begun") })
 	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -257,6 +261,55 @@ func stopWaits(t *testing.T, h *host) {
 	}
 	if h.exists("opt/codedeploy-agent/state/.pid/codedeploy-agent.pid") {
 		t.Error("the process file is left")
+	}
+}
+
+// serviceManager starts the agent with the unit's program as systemd does, and listens where systemd would.
+func serviceManager(t *testing.T, h *host) {
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(h.dir, "run/notify"), Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	start := h.command("WATCHDOG_PID=$$ exec "+agentProgram+"-service", "NOTIFY_SOCKET=/run/notify", "WATCHDOG_USEC=500000")
+	p := harness.StartCommand(t, start, start.Env...)
+	hear(t, socket, "READY=1")
+	if got := h.pid(t); got != p.Process.Pid {
+		t.Errorf("the agent is PID %d, but systemd watches PID %d", got, p.Process.Pid)
+	}
+	hear(t, socket, "WATCHDOG=1")
+	h.waitForSuccess(t, h.open)
+
+	h.waitForSuccess(t, h.deploy(t, "sleep 600 </dev/null >/dev/null 2>&1 & echo $! >/root/daemon\nenv >/root/environment"))
+	if environment := h.read(t, "root/environment"); strings.Contains(environment, "NOTIFY_") || strings.Contains(environment, "WATCHDOG_") {
+		t.Errorf("a hook could speak to systemd in the agent's place:\n%s", environment)
+	}
+	p.Process.Signal(syscall.SIGTERM)
+	hear(t, socket, "STOPPING=1")
+	if code := p.ExitCode(t); code != 0 {
+		t.Errorf("exit code %d, want 0: anything else is a failure, after which systemd starts the agent again", code)
+	}
+	daemon, err := strconv.Atoi(strings.TrimSpace(h.read(t, "root/daemon")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(daemon, syscall.SIGKILL); err != nil {
+		t.Errorf("the daemon that a hook started has ended with the agent: %v", err)
+	}
+}
+
+// hear waits for a message that begins with an assignment.
+func hear(t *testing.T, socket *net.UnixConn, assignment string) {
+	t.Helper()
+	socket.SetReadDeadline(time.Now().Add(harness.Patience))
+	for buf := make([]byte, 4096); ; {
+		n, err := socket.Read(buf)
+		if err != nil {
+			t.Fatalf("systemd did not hear %s: %v", assignment, err)
+		}
+		if first, _, _ := strings.Cut(string(buf[:n]), "\n"); first == assignment {
+			return
+		}
 	}
 }
 

@@ -193,7 +193,7 @@ func checkUnpacked(t *testing.T, arch string, unpack func(dir string)) {
 			t.Errorf("%s links to %q, %v, want %s", link, got, err, want)
 		}
 	}
-	if got, want := read(t, dir, "opt/codedeploy-agent/.version"), "agent_version: "+version(t); got != want {
+	if got, want := read(t, dir, "opt/codedeploy-agent/.version"), "agent_version: "+version(t)+"\n"; got != want {
 		t.Errorf(".version holds %q, want %q", got, want)
 	}
 	program, err := elf.Open(filepath.Join(bin, "codedeploy-agent"))

@@ -76,9 +76,11 @@ type Executor struct {
 	env         []string       // what scripts inherit
 	workDir     string         // of scripts: the agent's own
 	deployments *logfile.Sized // of all deployments' output; nil when it is switched off
+
+	groups groupLocks
 }
 
-// New makes the deployment root.
+// New prepares to run commands. The first of them makes the deployment root.
 func New(o Options) (*Executor, error) {
 	workDir, err := os.Getwd()
 	if err != nil {
@@ -90,9 +92,6 @@ func New(o Options) (*Executor, error) {
 		modes:   modesOf(o.Hardening.RestrictDirs),
 		env:     baseEnvironment(o.Environ, o.Region, o.Hardening),
 		workDir: workDir,
-	}
-	if err := makeDir(o.Root, e.modes.passable); err != nil {
-		return nil, err
 	}
 	if o.DeploymentsLog {
 		e.deployments = &logfile.Sized{Path: e.layout.deploymentsLog(), Keep: logsKept, Modes: e.modes.logs}
@@ -148,6 +147,11 @@ func (e *Executor) Run(ctx context.Context, command string, d *Deployment, w Wat
 			return "", err
 		}
 	}
+	release, err := e.claim(ctx, d.GroupID)
+	if err != nil {
+		return "", err
+	}
+	defer release()
 	switch {
 	case download:
 		return e.downloadBundle(ctx, d)

@@ -32,6 +32,12 @@ func MountOf(path string) (string, error) {
 	return m.point, err
 }
 
+// RoomOf returns what is free on the mount that path lies on, or would lie on once it exists. Nothing is needed of it.
+func RoomOf(path string) (Room, error) {
+	m, err := mountOf(path)
+	return Room{Mount: m.point, FreeBytes: m.bytes, FreeFiles: m.files}, err
+}
+
 const roomAdvice = "Free some space there, or keep fewer old revisions with max_revisions"
 
 // mount is a mounted file system and what is free on it.

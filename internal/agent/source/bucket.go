@@ -168,7 +168,7 @@ func (b bucket) refused(response *http.Response, object S3) error {
 	xml.NewDecoder(io.LimitReader(response.Body, maxErrorDocument)).Decode(&said) //nolint:errcheck // see above
 	err := errors.New(response.Status)
 	if said.Code != "" {
-		err = fmt.Errorf("%s: %s", said.Code, said.Message)
+		err = fmt.Errorf("%s: %s", said.Code, strings.TrimSuffix(said.Message, "."))
 	}
 	region := response.Header.Get("X-Amz-Bucket-Region")
 	if region == "" {

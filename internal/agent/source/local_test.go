@@ -123,8 +123,8 @@ func TestLocalFolderIsCopied(t *testing.T) {
 		t.Fatalf("%+v, %v; want %+v", result, err, want)
 	}
 	want := map[string]string{
-		".": "drwxr-xr-x", "appspec.yml": "-rw-r--r-- version: 0.0", "bin": "drwxr-xr-x", "bin/run": "-rwxr-xr-x #!/bin/sh",
-		"bin/set-id": "urwxr-xr-x x", "private": "drwxr-xr-x", "private/key": "-r-------- secret",
+		".": "drwxr-xr-x", "appspec.yml": "-rw-r----- version: 0.0", "bin": "drwxr-xr-x", "bin/run": "-rwxr-x--- #!/bin/sh",
+		"bin/set-id": "urwxr-x--- x", "private": "drwxr-xr-x", "private/key": "-r-------- secret",
 		"start": "-> bin/run", "outside": "-> /etc", "broken": "-> nowhere", "empty": "drwxr-xr-x",
 	}
 	if diff := cmp.Diff(want, tree(t, to)); diff != "" {
@@ -135,7 +135,7 @@ func TestLocalFolderIsCopied(t *testing.T) {
 	}
 
 	write(t, filepath.Join(from, "appspec.yml"), "edited", 0o644)
-	if got := tree(t, to)["appspec.yml"]; got != "-rw-r--r-- version: 0.0" {
+	if got := tree(t, to)["appspec.yml"]; got != "-rw-r----- version: 0.0" {
 		t.Errorf("an edit in the source shows in the archive: %s", got)
 	}
 }
@@ -159,13 +159,13 @@ func TestLocalFolderAroundTheRoot(t *testing.T) {
 		if _, err := New(o).Fetch(t.Context(), local(from, Directory), "", archive); err != nil {
 			t.Fatal(err)
 		}
-		want := map[string]string{".": "drwxr-xr-x", "appspec.yml": "-rw-r--r-- version: 0.0", "opt": "drwxr-xr-x"}
+		want := map[string]string{".": "drwxr-xr-x", "appspec.yml": "-rw-r----- version: 0.0", "opt": "drwxr-xr-x"}
 		if !named {
 			for _, name := range []string{"opt/deployment-root", "opt/deployment-root/group", "opt/deployment-root/group/d-1", "opt/deployment-root/group/d-1/archive", "opt/deployment-root/group/d-2"} {
 				want[name] = "drwxr-xr-x"
 			}
-			want["opt/deployment-root/group/d-1/archive/old"] = "-rw-r--r-- old"
-			want["opt/deployment-root/group/d-2/log"] = "-rw-r--r-- "
+			want["opt/deployment-root/group/d-1/archive/old"] = "-rw-r----- old"
+			want["opt/deployment-root/group/d-2/log"] = "-rw-r----- "
 		}
 		if diff := cmp.Diff(want, tree(t, archive)); diff != "" {
 			t.Errorf("the copy (-want +got):\n%s", diff)
@@ -306,7 +306,7 @@ func TestReuseRefuses(t *testing.T) {
 			if _, err := s.Reuse(t.Context(), from, to, "", "0123"); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error = %v, want %q", err, c.want)
 			}
-			if diff := cmp.Diff(map[string]string{".": "drwxr-xr-x", "logs": "drwxr-xr-x", "logs/scripts.log": "-rw-r--r-- kept"}, tree(t, to)); diff != "" {
+			if diff := cmp.Diff(map[string]string{".": "drwxr-x---", "logs": "drwxr-x---", "logs/scripts.log": "-rw-r--r-- kept"}, tree(t, to)); diff != "" {
 				t.Errorf("what is left (-want +got):\n%s", diff)
 			}
 		})

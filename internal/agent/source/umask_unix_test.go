@@ -3,6 +3,7 @@
 package source
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -10,6 +11,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 )
+
+// TestMain sets a strict umask, as a hardened host has it: what is copied for the agent obeys it, all else does not.
+func TestMain(m *testing.M) {
+	syscall.Umask(0o027)
+	os.Exit(m.Run())
+}
 
 // A pipe or socket that a program left in the folder is nothing to deploy, and reading it would wait for ever.
 func TestLocalFolderWithAPipe(t *testing.T) {
@@ -24,7 +31,7 @@ func TestLocalFolderWithAPipe(t *testing.T) {
 	if _, err := New(Options{Log: log.logger()}).Fetch(t.Context(), local(from, Directory), "", to); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(map[string]string{".": "drwxr-xr-x", "below": "drwxr-xr-x", "below/a": "-rw-r--r-- a"}, tree(t, to)); diff != "" {
+	if diff := cmp.Diff(map[string]string{".": "drwxr-xr-x", "below": "drwxr-xr-x", "below/a": "-rw-r----- a"}, tree(t, to)); diff != "" {
 		t.Errorf("the copy (-want +got):\n%s", diff)
 	}
 	if !strings.Contains(log.String(), filepath.Join(from, "below", "pipe")) {

@@ -1,0 +1,278 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"grapnel/internal/agent/install"
+	"grapnel/internal/appspec"
+	"grapnel/internal/lifecycle"
+)
+
+// Preview is what a deployment would do on this host, and what would stop it.
+type Preview struct {
+	Failures []string         `json:"failures"` // why it would fail, beside conflicts among Changes and scripts that fail
+	Doubts   []string         `json:"doubts"`   // why it may fail
+	Changes  []install.Change `json:"changes"`
+	Scripts  []PlannedScript  `json:"scripts"` // in the order in which they would run
+	Room     []install.Room   `json:"room"`    // for the bundle, its archive and the installed files
+}
+
+// PlannedScript is a script that a deployment would run.
+type PlannedScript struct {
+	Event    string `json:"event"`
+	Location string `json:"location"`
+	Line     int    `json:"line"`               // of the AppSpec
+	Previous string `json:"previous,omitempty"` // folder of the revision installed before, when the script is of that one
+	RunAs    string `json:"runas,omitempty"`
+	Sudo     bool   `json:"sudo,omitempty"`
+	Timeout  int    `json:"timeout"`           // seconds
+	Problem  string `json:"problem,omitempty"` // why it fails, or may fail
+	Fails    bool   `json:"fails,omitempty"`   // the problem is certain
+}
+
+// Starts reports whether nothing is known that would stop the deployment.
+func (p *Preview) Starts() bool {
+	return len(p.Failures) == 0 &&
+		!slices.ContainsFunc(p.Changes, func(c install.Change) bool { return c.Action == install.Conflict }) &&
+		!slices.ContainsFunc(p.Scripts, func(s PlannedScript) bool { return s.Fails })
+}
+
+// Preview says what Run would do for the events, one after the other. It brings and unpacks the bundle in temp, a folder
+// that the caller removes, and changes nothing else. An error means that it was broken off.
+func (e *Executor) Preview(ctx context.Context, d *Deployment, events []string, temp string) (*Preview, error) {
+	p := &preview{executor: e, deployment: d, events: events, temp: deploymentDir(temp), out: &Preview{}}
+	for _, event := range events {
+		look := func(context.Context) error { return p.hook(event) }
+		switch event {
+		case string(lifecycle.DownloadBundle):
+			look = p.download
+		case string(lifecycle.Install):
+			look = p.install
+		}
+		err := look(ctx)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if err != nil {
+			p.fail(fmt.Errorf("%s would fail: %w", event, err))
+			break // what comes after it does not happen
+		}
+	}
+	p.nameBundle()
+	return p.out, nil
+}
+
+// preview is a Preview in the making.
+type preview struct {
+	executor   *Executor
+	deployment *Deployment
+	events     []string
+	temp       deploymentDir
+	unpacked   bool
+	out        *Preview
+}
+
+func (p *preview) fail(err error) { p.out.Failures = append(p.out.Failures, err.Error()) }
+
+func (p *preview) download(ctx context.Context) error {
+	if err := p.executor.acquire(ctx, p.deployment, p.temp); err != nil {
+		return err
+	}
+	p.unpacked = true
+	return nil
+}
+
+// hook lists the scripts of an event. Before DownloadBundle they are those of an earlier revision.
+func (p *preview) hook(event string) error {
+	from, app, err := p.revision(event)
+	if err != nil || app == nil {
+		return err
+	}
+	for _, s := range app.Hooks[event] {
+		p.out.Scripts = append(p.out.Scripts, p.planned(event, s, from, app))
+	}
+	return nil
+}
+
+// revision returns the AppSpec that an event takes its scripts from, nil for none.
+func (p *preview) revision(event string) (chosen, *loadedAppSpec, error) {
+	if p.unpacked {
+		app, err := loadAppSpec(p.temp, p.deployment.AppSpecFilename)
+		return chosen{dir: p.temp}, app, err
+	}
+	from, found, err := p.executor.layout.choose(event, p.deployment)
+	if err != nil || !found {
+		return chosen{}, nil, err
+	}
+	app, err := loadAppSpec(from.dir, p.deployment.AppSpecFilename)
+	if err != nil && from.previous {
+		err = fmt.Errorf("it runs the scripts of the revision installed before: %w", err)
+	}
+	return from, app, err
+}
+
+func (p *preview) planned(event string, s appspec.Script, from chosen, app *loadedAppSpec) PlannedScript {
+	planned := PlannedScript{
+		Event: event, Location: s.Location, Line: s.Line, RunAs: s.RunAs, Sudo: s.Sudo, Timeout: int(s.Timeout.Seconds()),
+	}
+	if from.previous {
+		planned.Previous = from.dir.archive()
+	}
+	planned.Problem, planned.Fails = p.problem(s, from.dir.archive(), app)
+	return planned
+}
+
+// problem foresees the failure of a script. It is certain when the script is not in the bundle, or when nothing runs before
+// it that could mend it.
+func (p *preview) problem(s appspec.Script, archive string, app *loadedAppSpec) (problem string, certain bool) {
+	if failure := findScript(archive, s); failure != nil {
+		return failure.Message, !isOutside(archive, s.Location)
+	}
+	if err := p.executor.foresee(scriptPath(archive, s.Location), s, app); err != nil {
+		return err.Error(), len(p.out.Scripts) == 0 && !isOutside(archive, s.Location)
+	}
+	return "", false
+}
+
+// install compares the revision with the host. All that is wrong is gathered, so that it can be mended in one go.
+func (p *preview) install(ctx context.Context) error {
+	app, err := loadAppSpec(p.temp, p.deployment.AppSpecFilename)
+	if err != nil {
+		return err
+	}
+	if err := checkEvents(app, p.deployment); err != nil {
+		p.fail(err)
+	}
+	p.lookAtOthers(app)
+	options := p.executor.installOptions(p.deployment, app)
+	options.Archive = p.temp.archive()
+	plan, err := install.Preview(ctx, options)
+	if err != nil {
+		return err
+	}
+	p.out.Changes = plan.Changes()
+	p.doubtConflicts()
+	return p.measure(plan.Room())
+}
+
+// lookAtOthers looks at the scripts of events that are not among those of this deployment: Install insists on them too.
+func (p *preview) lookAtOthers(app *loadedAppSpec) {
+	for _, event := range afterInstall() {
+		if slices.Contains(p.events, event) {
+			continue
+		}
+		for _, s := range app.Hooks[event] {
+			if failure := findScript(p.temp.archive(), s); failure != nil && !isOutside(p.temp.archive(), s.Location) {
+				p.fail(failure)
+			}
+		}
+	}
+}
+
+// doubtConflicts says that a script may clear the way: many a BeforeInstall removes what is in it.
+func (p *preview) doubtConflicts() {
+	if len(p.out.Scripts) == 0 || !slices.ContainsFunc(p.out.Changes, func(c install.Change) bool { return c.Action == install.Conflict }) {
+		return
+	}
+	last := p.out.Scripts[len(p.out.Scripts)-1]
+	p.out.Doubts = append(p.out.Doubts, fmt.Sprintf("the conflicts are those of now: %s (%s), which runs before Install, may remove what is in the way",
+		last.Location, last.Event))
+}
+
+// measure adds what the bundle and its archive take below the deployment root. What they take in the temporary folder counts
+// as free.
+func (p *preview) measure(rooms []install.Room) error {
+	bytes, files, err := usage(string(p.temp))
+	if err != nil {
+		return err
+	}
+	here, err := install.RoomOf(string(p.temp))
+	if err != nil {
+		return err
+	}
+	root, err := install.RoomOf(p.executor.Root)
+	if err != nil {
+		return err
+	}
+	at := slices.IndexFunc(rooms, func(r install.Room) bool { return r.Mount == root.Mount })
+	if at < 0 {
+		rooms, at = append(rooms, root), len(rooms)
+	}
+	rooms[at].Bytes += bytes
+	rooms[at].Files += files
+	for i := range rooms {
+		if rooms[i].Mount == here.Mount {
+			rooms[i].FreeBytes += bytes
+			if rooms[i].FreeFiles >= 0 {
+				rooms[i].FreeFiles += files
+			}
+		}
+	}
+	p.out.Room = rooms
+	p.refuseShortage(rooms[at])
+	return nil
+}
+
+// refuseShortage is about the mount of the deployment root. Install has found the shortages of the others.
+func (p *preview) refuseShortage(r install.Room) {
+	known := slices.ContainsFunc(p.out.Changes, func(c install.Change) bool { return c.Action == install.Conflict && c.Path == r.Mount })
+	switch {
+	case known:
+	case r.Bytes > r.FreeBytes:
+		p.fail(fmt.Errorf("no space left on the device mounted at %s: the deployment needs %d bytes, %d are free", r.Mount, r.Bytes, r.FreeBytes))
+	case r.FreeFiles >= 0 && r.Files > r.FreeFiles:
+		p.fail(fmt.Errorf("no inodes left on the device mounted at %s: the deployment needs %d files, %d can be made", r.Mount, r.Files, r.FreeFiles))
+	}
+}
+
+// block is the usual unit in which file systems give out space.
+const block = 4096
+
+// usage adds up what a folder takes on a disk.
+func usage(folder string) (bytes, files int64, err error) {
+	err = filepath.WalkDir(folder, func(_ string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		bytes += (info.Size() + block - 1) / block * block
+		files++
+		return nil
+	})
+	return bytes, files, err
+}
+
+// nameBundle takes the temporary folder out of what people read: it is gone by then.
+func (p *preview) nameBundle() {
+	name := func(text *string) { *text = strings.ReplaceAll(*text, p.temp.archive(), "BUNDLE") }
+	for i := range p.out.Failures {
+		name(&p.out.Failures[i])
+	}
+	for i := range p.out.Changes {
+		name(&p.out.Changes[i].Reason)
+	}
+	for i := range p.out.Scripts {
+		name(&p.out.Scripts[i].Problem)
+	}
+}
+
+// PreviousRevision is the folder of the revision installed before, when the event runs its scripts and not those of the
+// revision being deployed; else "".
+func (e *Executor) PreviousRevision(event string, d *Deployment) string {
+	from, found, err := e.layout.choose(event, d)
+	if err != nil || !found || !from.previous {
+		return ""
+	}
+	return from.dir.archive()
+}
