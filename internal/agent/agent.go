@@ -3,9 +3,11 @@ package agent
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"grapnel/internal/agent/executor"
 	"grapnel/internal/agent/identity"
 	"grapnel/internal/agent/install"
+	"grapnel/internal/agent/logfile"
 	"grapnel/internal/agent/source"
 	"grapnel/internal/agent/transport"
 	"grapnel/internal/sdnotify"
@@ -61,6 +64,9 @@ func New(opts Options) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.LogAWSWire {
+		hc.Transport = source.Wire(hc.Transport, wireLog(cfg))
+	}
 	exec, err := NewExecutor(cfg, opts.Identity, hc, opts.Log)
 	if err != nil {
 		return nil, err
@@ -81,6 +87,15 @@ func New(opts Options) (*Agent, error) {
 	}, nil
 }
 
+// wireLog is where requests and replies are written on demand (agent.md 11).
+func wireLog(cfg config.Config) io.Writer {
+	return &logfile.Sized{
+		Path:  filepath.Join(cfg.LogDir, cfg.ProgramName+".aws_wire.log"),
+		Keep:  16,
+		Modes: logfile.Modes{Dir: logModes(cfg).Dir, File: 0o640},
+	}
+}
+
 // NewExecutor returns what runs commands as the configuration wants it. The identity is for bundles in S3.
 func NewExecutor(cfg config.Config, id identity.Identity, hc *http.Client, log *slog.Logger) (*executor.Executor, error) {
 	h := cfg.Hardening
@@ -97,6 +112,8 @@ func NewExecutor(cfg config.Config, id identity.Identity, hc *http.Client, log *
 			FIPS:        cfg.UseFIPSMode,
 			Stalled:     cfg.HTTPReadTimeout,
 			Root:        cfg.RootDir,
+			Mode:        stateModes(cfg).File,
+			Domain:      id.Domain,
 			HasRoom:     func(path string, bytes int64) error { return install.HasRoom(path, bytes, 1) },
 			Log:         log,
 		}),

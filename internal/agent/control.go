@@ -56,6 +56,14 @@ func Start(ctx context.Context, cfg config.Config, warnings []string, out io.Wri
 	return nil
 }
 
+// stateModes are those of folders and files that hold the agent's state.
+func stateModes(cfg config.Config) logfile.Modes {
+	if cfg.Hardening.RestrictAgentDirs {
+		return logfile.Modes{Dir: 0o700, File: 0o600}
+	}
+	return logfile.Modes{Dir: 0o755, File: 0o644}
+}
+
 // logModes are those of the log folder and the files in it.
 func logModes(cfg config.Config) logfile.Modes {
 	if cfg.Hardening.RestrictLogDir {

@@ -39,11 +39,7 @@ type tracked struct {
 const staleAfter = 24 * time.Hour
 
 func newTracker(cfg config.Config) *tracker {
-	t := &tracker{dir: filepath.Join(cfg.RootDir, cfg.OngoingDeploymentTracking), modes: logfile.Modes{Dir: 0o755, File: 0o644}}
-	if cfg.Hardening.RestrictAgentDirs {
-		t.modes = logfile.Modes{Dir: 0o700, File: 0o600}
-	}
-	return t
+	return &tracker{dir: filepath.Join(cfg.RootDir, cfg.OngoingDeploymentTracking), modes: stateModes(cfg)}
 }
 
 func (t *tracker) path(deployment string) string { return filepath.Join(t.dir, deployment) }

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -26,13 +25,6 @@ type bucket struct {
 }
 
 func (s *Source) bucket(name string) bucket { return bucket{s, name, s.Region} }
-
-// domains are those of Amazon's partitions (agent.md 3.4), by the prefix of their regions' names.
-var domains = []struct{ prefix, domain string }{
-	{"cn-", "amazonaws.com.cn"},
-	{"eusc-", "amazonaws.eu"},
-	{"", "amazonaws.com"},
-}
 
 // isHostLabel tells whether a name can be one part of the name of a host.
 func isHostLabel(name string) bool {
@@ -76,8 +68,7 @@ func (b bucket) endpoint() (*url.URL, error) {
 	if b.source.FIPS {
 		service = "s3-fips."
 	}
-	i := slices.IndexFunc(domains, func(d struct{ prefix, domain string }) bool { return strings.HasPrefix(b.region, d.prefix) })
-	return &url.URL{Scheme: "https", Host: service + b.region + "." + domains[i].domain}, nil
+	return &url.URL{Scheme: "https", Host: service + b.region + "." + b.source.Domain}, nil
 }
 
 // get sends a GET with the headers wanted and returns the answer if that is the object or a part of it. An error is

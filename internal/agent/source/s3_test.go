@@ -402,8 +402,8 @@ func TestEndpoints(t *testing.T) {
 		{Options{Region: "eu-west-1"}, "www.app.com", "https://s3.eu-west-1.amazonaws.com/www.app.com/k"},
 		{Options{Region: "us-east-1"}, "Old_Bucket", "https://s3.us-east-1.amazonaws.com/Old_Bucket/k"},
 		{Options{Region: "us-gov-west-1", FIPS: true}, "app", "https://app.s3-fips.us-gov-west-1.amazonaws.com/k"},
-		{Options{Region: "cn-north-1"}, "app", "https://app.s3.cn-north-1.amazonaws.com.cn/k"},
-		{Options{Region: "eusc-de-east-1"}, "app", "https://app.s3.eusc-de-east-1.amazonaws.eu/k"},
+		{Options{Region: "cn-north-1", Domain: "amazonaws.com.cn"}, "app", "https://app.s3.cn-north-1.amazonaws.com.cn/k"},
+		{Options{Region: "eusc-de-east-1", Domain: "amazonaws.eu"}, "app", "https://app.s3.eusc-de-east-1.amazonaws.eu/k"},
 		{Options{Region: "eu-west-1", FIPS: true, S3Endpoint: "http://10.0.0.1:9000/s3/"}, "app", "http://10.0.0.1:9000/s3/app/k"},
 	} {
 		u, err := New(c.o).bucket(c.bucket).address(S3{Bucket: c.bucket, Key: "k"})

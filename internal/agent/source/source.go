@@ -26,6 +26,7 @@ type Options struct {
 	Region      string                  // of the host; a bucket elsewhere is found
 	Credentials aws.CredentialsProvider // for S3, asked before each request; nil sends requests that are not signed
 	S3Endpoint  string                  // URL of a store that speaks S3's protocol (s3_endpoint_override); "" means Amazon's
+	Domain      string                  // of Amazon's services in the region's partition; "" means amazonaws.com
 	FIPS        bool                    // use Amazon's FIPS endpoints (use_fips_mode)
 
 	GitHubEndpoint string // URL of GitHub's API; "" means https://api.github.com
@@ -61,6 +62,7 @@ func New(o Options) *Source {
 	o.HTTP = cmp.Or(o.HTTP, http.DefaultClient)
 	o.GitHubEndpoint = strings.TrimSuffix(cmp.Or(o.GitHubEndpoint, "https://api.github.com"), "/")
 	o.Stalled = cmp.Or(o.Stalled, defaultStalled)
+	o.Domain = cmp.Or(o.Domain, "amazonaws.com")
 	o.Mode = cmp.Or(o.Mode, 0o644)
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	if o.HasRoom == nil {
