@@ -258,7 +258,7 @@ func (l *lab) busy(b *testing.B, name string, d bundle) part {
 	l.row(wall)
 	l.row(cpu)
 	l.row(peak)
-	rest.print(l.table, fmt.Sprintf("at rest after %d of them", runs+1), stockRest)
+	rest.print(l.table, fmt.Sprintf("at rest after %d of %s", runs+1, name), stockRest)
 	return p
 }
 
