@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -133,7 +132,7 @@ func (a *Agent) release() {
 func (a *Agent) shrinkWhenIdle() {
 	time.AfterFunc(idleAfter, func() {
 		if len(a.slots) == 0 {
-			debug.FreeOSMemory()
+			giveMemoryBack(a.log)
 		}
 	})
 }

@@ -73,12 +73,7 @@ func (t *tracker) script(deployment string, group script.Group) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	// Not synced: the record is of use until the next boot only, and until then the kernel has it.
-	temp := t.hookPath(deployment) + ".tmp"
-	if err := os.WriteFile(temp, data, t.modes.File); err != nil {
-		return err
-	}
-	return os.Rename(temp, t.hookPath(deployment))
+	return atomicfile.Replace(t.hookPath(deployment), data, t.modes.File) // of use until the next boot only
 }
 
 // storedReport is a report on disk.
@@ -96,7 +91,9 @@ func (t *tracker) report(deployment, commandID string, end report) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err := atomicfile.WriteFile(t.reportPath(deployment), data, t.modes.File); err != nil {
+	// Not worth waiting for the disk: the service is about to hear of it, and should the power fail before that, the command
+	// counts as failed after a restart.
+	if err := atomicfile.Replace(t.reportPath(deployment), data, t.modes.File); err != nil {
 		return fmt.Errorf("cannot record how the command ended: %w", err)
 	}
 	return nil

@@ -16,6 +16,14 @@ import (
 // name does, and the name before WriteFile returns. The temporary file lies in the same folder and its name starts with a
 // dot, so that those who list the folder can tell what a crash left behind. A symlink at path is replaced, not followed.
 func WriteFile(path string, data []byte, mode fs.FileMode) error {
+	return write(path, data, mode, true)
+}
+
+// Replace is WriteFile for what is not worth waiting for the disk: a crash of this process leaves the old or the new
+// content, a loss of power may leave neither.
+func Replace(path string, data []byte, mode fs.FileMode) error { return write(path, data, mode, false) }
+
+func write(path string, data []byte, mode fs.FileMode, durable bool) error {
 	dir, base := filepath.Split(path)
 	if dir == "" {
 		dir = "."
@@ -24,7 +32,7 @@ func WriteFile(path string, data []byte, mode fs.FileMode) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	if err := fill(temp, data, mode); err != nil {
+	if err := fill(temp, data, mode, durable); err != nil {
 		os.Remove(temp.Name())
 		return fmt.Errorf("write %s: %w", path, err)
 	}
@@ -32,14 +40,17 @@ func WriteFile(path string, data []byte, mode fs.FileMode) error {
 		os.Remove(temp.Name())
 		return fmt.Errorf("write %s: %w", path, err)
 	}
+	if !durable {
+		return nil
+	}
 	if err := syncFolder(dir); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil
 }
 
-// fill writes, syncs and closes the temporary file.
-func fill(f *os.File, data []byte, mode fs.FileMode) error {
+// fill writes and closes the temporary file.
+func fill(f *os.File, data []byte, mode fs.FileMode, durable bool) error {
 	defer f.Close()
 	if _, err := f.Write(data); err != nil {
 		return err
@@ -47,8 +58,10 @@ func fill(f *os.File, data []byte, mode fs.FileMode) error {
 	if err := f.Chmod(mode); err != nil {
 		return err
 	}
-	if err := f.Sync(); err != nil {
-		return err
+	if durable {
+		if err := f.Sync(); err != nil {
+			return err
+		}
 	}
 	return f.Close()
 }

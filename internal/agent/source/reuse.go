@@ -101,11 +101,11 @@ func (s *Source) Record(folder string, r Result) error {
 
 func (s *Source) record(folder, etag, origin string) error {
 	if etag != "" {
-		if err := atomicfile.WriteFile(filepath.Join(folder, ETagName), []byte(etag), s.Mode); err != nil {
+		if err := atomicfile.Replace(filepath.Join(folder, ETagName), []byte(etag), s.Mode); err != nil {
 			return err
 		}
 	}
-	return atomicfile.WriteFile(filepath.Join(folder, OriginName), []byte(origin), s.Mode)
+	return atomicfile.Replace(filepath.Join(folder, OriginName), []byte(origin), s.Mode)
 }
 
 // forget removes what a deployment's folder holds of a bundle.
