@@ -211,6 +211,20 @@ func TestFailedInstallLeavesForeignFiles(t *testing.T) {
 	}
 }
 
+// What somebody puts into a folder that was just made does not stop the Install.
+func TestFileAppearsInANewFolder(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	o := h.revision(all, files{"f": "1"})
+	p, err := New(t.Context(), o)
+	must(t, err)
+	writeFile(t, h.path("elsewhere"), "own")
+	must(t, os.Mkdir(h.path("app"), 0o755), os.Symlink(h.path("elsewhere"), h.app("f")), p.Run(t.Context()))
+	if readFile(t, h.app("f")) != "1" || readFile(t, h.path("elsewhere")) != "own" {
+		t.Error("the copy went through the link")
+	}
+}
+
 func TestPermissions(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {

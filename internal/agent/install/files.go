@@ -25,6 +25,7 @@ type file struct {
 	from                meta    // the source's
 	replaced            *meta   // what is at the destination now, nil for nothing
 	access              *access // is set while the file is made, nil for none
+	fresh               bool    // its folder is made by this Install
 }
 
 // placeFiles turns the AppSpec's files into steps (agent.md 8.1).
@@ -252,7 +253,7 @@ func (p *Plan) copy(source, destination string, from meta) {
 	if !p.nameable(destination) {
 		return
 	}
-	f := &file{source: source, destination: destination, from: from}
+	f := &file{source: source, destination: destination, from: from, fresh: p.folders[filepath.Dir(destination)] != nil}
 	if p.collision(f) {
 		p.files[destination] = f
 		p.steps = append(p.steps, f)
