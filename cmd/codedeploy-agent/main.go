@@ -9,12 +9,15 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
 	"grapnel/internal/agent"
 	"grapnel/internal/agent/config"
+	"grapnel/internal/agent/local"
 )
 
 const usage = `Usage: codedeploy-agent [--config-file PATH] COMMAND
@@ -53,11 +56,18 @@ func main() {
 	// The agent is a guest on a host that others pay for: little garbage is worth more than a little processor time.
 	debug.SetGCPercent(50)
 	debug.SetMemoryLimit(memoryAim)
-	os.Exit(Main(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	run := Main
+	if filepath.Base(os.Args[0]) == "codedeploy-local" {
+		run = local.Main
+	}
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
 // Main runs one command line and returns the exit code.
 func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if i := slices.Index(args, "deploy-local"); i >= 0 { // it understands --config-file too, before it and after
+		return local.Main(ctx, slices.Delete(slices.Clone(args), i, i+1), stdout, stderr)
+	}
 	command, configFile, err := parse(args)
 	if err != nil {
 		fmt.Fprintf(stderr, "error: %v\n\n%s", err, usage)

@@ -3,7 +3,7 @@
 // A bundle comes from outside, so nothing in it is believed: names are checked, parents are resolved by an os.Root, what is
 // written is always new, checksums are verified, and what was unpacked before a defect is found is removed again.
 //
-// A bundle is read once, with memory that does not depend on its size:
+// A bundle is read once. Memory does not grow with its size, only with the number of folders, and of entries of a zip:
 //
 //	zip   directory ─ check names, sum sizes, ask for room ─┬─ inflate, write
 //	                                                        ├─ inflate, write     as many as there are processors
@@ -30,22 +30,23 @@ const (
 	Zip Type = "zip"
 )
 
-// Options bound what Extract accepts. The zero value is safe for any bundle, but for how much space it takes.
+// Options bound what Extract accepts. The zero value is safe for any bundle.
 type Options struct {
 	MaxSize    int64 // bytes unpacked, the key archive_max_extraction_size; 0 = no limit
 	MaxEntries int   // 0 = no limit
 
 	// Room is asked before anything is written, and before every entry of a tar, whether so many bytes and entries in all can be
 	// held where dst lies. Its error ends the extraction. It should compare with what was free at the beginning: zeros become
-	// holes, so an archive of nothing but zeros takes no space, however much it unpacks to. nil = no limit.
+	// holes, so an archive of nothing but zeros takes no space, however much it unpacks to. nil compares with the bytes and
+	// inodes that are free when Extract begins, or with nothing if Permissive.
 	Room func(bytes int64, entries int) error
 
 	Owners  bool // restore stored owners (tar, as root), by name where this host knows the name; off: ignore_ownership_in_bundle
 	Replace bool // remove what is at dst first; otherwise dst must not hold anything
 
 	// Permissive takes what tar and unzip take although it is refused by default: of absolute names the leading slashes are
-	// dropped, entries with ".." in their names are left out, and devices and pipes of a tar are made. Nothing is written
-	// outside dst for all that, and no hard link leads there.
+	// dropped, entries with ".." in their names are left out, devices and pipes of a tar are made, and what it unpacks to is
+	// not compared with what is free. Nothing is written outside dst for all that, and no hard link leads there.
 	Permissive bool
 	Notice     func(entry, what string) // hears of what Permissive left out; nil = nobody
 
@@ -126,6 +127,9 @@ func unpack(ctx context.Context, path string, t Type, dst string, o Options) (St
 		return Stats{}, err
 	}
 	defer root.Close()
+	if o.Room == nil && !o.Permissive {
+		o.Room = freeRoom(dst)
+	}
 	u := &unpacker{root: root, options: o, folders: map[string]*entry{}, owners: newOwners(o)}
 	switch t {
 	case Tar, Tgz:

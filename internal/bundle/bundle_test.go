@@ -576,19 +576,32 @@ func TestOwners(t *testing.T) {
 // agent.md 17: 8
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
-	disk := smallDisk(t)
+	disk := smallDisk(t, "")
 	members := []member{{name: "a/b", text: "fits"}, {name: "big", text: strings.Repeat("0123456789abcdef", 100_000)}}
-	for typ, data := range map[Type][]byte{Tar: tarOf(t, members...), Tgz: tgzOf(t, members...), Zip: zipOf(t, members...)} {
+	small := save(t, tarOf(t, sample...))
+	otherwise := func(int64, int) error { return nil } // others take the space while the bundle is unpacked
+	for _, c := range []struct {
+		typ  Type
+		data []byte
+		room func(int64, int) error
+		text string
+	}{
+		{Tar, tarOf(t, members...), nil, "disk full: unpacked it needs 1.5 MiB, 1.0 MiB are free; make room where"},
+		{Tgz, tgzOf(t, members...), nil, "disk full: unpacked it needs 1.5 MiB, 1.0 MiB are free"},
+		{Zip, zipOf(t, members...), nil, "disk full: unpacked it needs 1.5 MiB, 1.0 MiB are free"},
+		{Tar, tarOf(t, members...), otherwise, "disk full: unpacked it needs at least 1.5 MiB, and there was room for "},
+		{Tgz, tgzOf(t, members...), otherwise, "disk full: unpacked it needs at least 1.5 MiB, and there was room for "},
+		{Zip, zipOf(t, members...), otherwise, "disk full: unpacked it needs at least 1.5 MiB, and there was room for "},
+	} {
 		dst := filepath.Join(disk, "archive")
-		_, err := Extract(t.Context(), save(t, data), typ, dst, Options{})
+		_, err := Extract(t.Context(), save(t, c.data), c.typ, dst, Options{Room: c.room})
 		var defect *Error
-		if !errors.Is(err, syscall.ENOSPC) || errors.As(err, &defect) || !strings.Contains(err.Error(), "make room (bytes or inodes) where "+dst+" lies") ||
-			!strings.Contains(err.Error(), "disk full: unpacked it needs at least 1.5 MiB, and there was room for ") {
-			t.Errorf("%s: error = %v", typ, err)
+		if !errors.Is(err, syscall.ENOSPC) || errors.As(err, &defect) || !strings.Contains(err.Error(), c.text) || !strings.Contains(err.Error(), dst+" lies") {
+			t.Errorf("%s: error = %v", c.typ, err)
 		}
-		gone(t, string(typ), dst)
-		if _, err := Extract(t.Context(), save(t, tarOf(t, sample...)), Tar, dst, Options{}); err != nil {
-			t.Errorf("%s: a small bundle afterwards: %v", typ, err)
+		gone(t, string(c.typ), dst)
+		if _, err := Extract(t.Context(), small, Tar, dst, Options{}); err != nil {
+			t.Errorf("%s: a small bundle afterwards: %v", c.typ, err)
 		}
 		if err := removeAll(dst); err != nil {
 			t.Fatal(err)
@@ -596,11 +609,45 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// smallDisk mounts a file system of 1 MB.
-func smallDisk(t *testing.T) string {
+func TestNoInodes(t *testing.T) {
+	t.Parallel()
+	disk := smallDisk(t, "nr_inodes=8")
+	dst := filepath.Join(disk, "archive")
+	_, err := Extract(t.Context(), save(t, zipOf(t, sample...)), Zip, dst, Options{})
+	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "disk full: unpacked it needs 8 inodes, 6 are free; remove files where "+dst+" lies") {
+		t.Errorf("error = %v", err)
+	}
+	gone(t, "no inodes", dst)
+}
+
+// A few KB that unpack to more zeros than the disk has room for would fit, as holes, but are refused.
+func TestZerosCountAgainstTheDisk(t *testing.T) {
+	t.Parallel()
+	disk := smallDisk(t, "")
+	var members []member
+	for i := range 30 {
+		members = append(members, member{name: fmt.Sprint(i), text: strings.Repeat("\x00", 100_000)})
+	}
+	tarred := tarOf(t, members...)
+	joined := append(gzipped(t, tarred[:1<<20]), gzipped(t, tarred[1<<20:])...)
+	joined = append(joined, gzipped(t, nil)...) // so that the length is not told at the end
+	for typ, data := range map[Type][]byte{Tgz: joined, Zip: zipOf(t, members...)} {
+		dst := filepath.Join(disk, string(typ))
+		if _, err := Extract(t.Context(), save(t, data), typ, dst, Options{}); !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("%s: error = %v", typ, err)
+		}
+		gone(t, string(typ), dst)
+		if _, err := Extract(t.Context(), save(t, data), typ, dst, Options{Permissive: true}); err != nil {
+			t.Errorf("%s, permissive: %v", typ, err)
+		}
+	}
+}
+
+// smallDisk mounts a file system of 1 MB, with an option if that is not "".
+func smallDisk(t *testing.T, option string) string {
 	t.Helper()
 	disk := t.TempDir()
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=1m", "grapnel-test", disk).CombinedOutput(); err != nil {
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=1m,"+option, "grapnel-test", disk).CombinedOutput(); err != nil {
 		t.Skipf("cannot mount a small file system; run the tests as root with CAP_SYS_ADMIN (%v %s)", err, bytes.TrimSpace(out))
 	}
 	t.Cleanup(func() { exec.Command("umount", disk).Run() })

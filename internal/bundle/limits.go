@@ -38,12 +38,37 @@ func (s Stats) room(o *Options) error {
 	if o.Room == nil {
 		return nil
 	}
-	return o.Room(s.Bytes, s.Entries)
+	if err := o.Room(s.Bytes, s.Entries); err != nil {
+		return noRoom{err}
+	}
+	return nil
 }
 
-// diskFull says what is needed and what there was room for, when that is what went wrong.
+// noRoom is an answer of Room, which says what is needed and what there is.
+type noRoom struct{ error }
+
+func (e noRoom) Unwrap() error { return e.error }
+
+// freeRoom is the Room that compares with what is free now where dst lies.
+func freeRoom(dst string) func(bytes int64, entries int) error {
+	freeBytes, freeInodes := free(dst)
+	return func(bytes int64, entries int) error {
+		switch {
+		case freeBytes >= 0 && bytes > freeBytes:
+			return fmt.Errorf("disk full: unpacked it needs %s, %s are free; make room where %s lies, or keep fewer old revisions with max_revisions: %w",
+				mebibytes(bytes), mebibytes(freeBytes), dst, syscall.ENOSPC)
+		case freeInodes >= 0 && int64(entries) > freeInodes:
+			return fmt.Errorf("disk full: unpacked it needs %d inodes, %d are free; remove files where %s lies, or keep fewer old revisions with max_revisions: %w",
+				entries, freeInodes, dst, syscall.ENOSPC)
+		}
+		return nil
+	}
+}
+
+// diskFull says what is needed and what there was room for, when the disk filled up in the middle.
 func (u *unpacker) diskFull(dst string, err error) error {
-	if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
+	known := noRoom{}
+	if errors.As(err, &known) || !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
 		return err
 	}
 	need := max(u.wanted.Bytes, u.estimate.Bytes)

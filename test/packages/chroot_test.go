@@ -16,17 +16,27 @@ import (
 	"grapnel/test/harness"
 )
 
-// base is a tar file of a small Debian system. Making one takes most of a minute and the network, so it is kept between runs.
+// base is the folder of a small Debian system, which the chroots share and do not change. Making one takes most of a minute
+// and the network, so it is kept between runs as a tar file.
 var base = sync.OnceValues(func() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(cache, "grapnel-ci", "bookworm-1.tar") // a higher number when makeBase changes
-	if _, err := os.Stat(path); err == nil {
-		return path, nil
+	tar := filepath.Join(cache, "grapnel-ci", "bookworm-1.tar") // a higher number when makeBase changes
+	if _, err := os.Stat(tar); err != nil {
+		if err := makeBase(tar); err != nil {
+			return "", err
+		}
 	}
-	return path, makeBase(path)
+	dir := harness.Path("bookworm")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return "", err
+	}
+	if out, err := exec.Command("tar", "-C", dir, "-xf", tar).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("cannot unpack %s: %w\n%s", tar, err, out)
+	}
+	return dir, nil
 })
 
 // makeBase leaves out what the tests do not need. The name of the finished file appears only when it is whole.
@@ -64,27 +74,38 @@ func newChroot(t *testing.T) *chroot {
 		t.Skip("needs root for a chroot: sudo go test ./test/packages")
 	}
 	harness.Need(t, "debootstrap", "apt install debootstrap")
-	tar, err := base()
+	lower, err := base()
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &chroot{dir: t.TempDir()}
-	output(t, "tar", "-C", c.dir, "-xf", tar)
+	c := &chroot{dir: filepath.Join(t.TempDir(), "root")}
+	upper, work := c.dir+".upper", c.dir+".work"
+	for _, dir := range []string{c.dir, upper, work} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mount(t, "overlay", c.dir, fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", lower, upper, work))
+	mount(t, "proc", filepath.Join(c.dir, "proc"), "")
 	if c.files, err = os.OpenRoot(c.dir); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.files.Close() })
-	proc := filepath.Join(c.dir, "proc")
-	if err := unix.Mount("proc", proc, "proc", 0, ""); err != nil {
-		t.Fatalf("cannot mount %s: %v", proc, err)
+	output(t, "cp", "-a", dist(t), filepath.Join(c.dir, "packages"))
+	return c
+}
+
+// mount mounts a filesystem until the test ends.
+func mount(t *testing.T, kind, dir, options string) {
+	t.Helper()
+	if err := unix.Mount(kind, dir, kind, 0, options); err != nil {
+		t.Fatalf("cannot mount %s at %s: %v", kind, dir, err)
 	}
 	t.Cleanup(func() {
-		if err := unix.Unmount(proc, unix.MNT_DETACH); err != nil {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
 			t.Error(err)
 		}
 	})
-	output(t, "cp", "-a", dist(t), filepath.Join(c.dir, "packages"))
-	return c
 }
 
 func (c *chroot) read(t *testing.T, name string) string {

@@ -161,6 +161,7 @@ func start(t *testing.T, h *host) {
 	h.expect(t, 0, service+" start") // as every service: started already is no error
 	h.expect(t, 0, service+" status", "The AWS CodeDeploy agent is running as PID "+strconv.Itoa(h.pid(t)))
 	h.expect(t, 1, agentProgram+" start", "running already as PID")
+	h.expect(t, 0, "/packages/install --sanity-check deb", "is installed already\n")
 }
 
 // pid is the agent's process number, as scripts take it from the status.

@@ -44,6 +44,11 @@ func (l layout) mostRecent(group string) string {
 	return filepath.Join(l.instructionsDir(), group+"_most_recent_install")
 }
 
+// groupLock is locked while a program deploys to the group: an extension.
+func (l layout) groupLock(group string) string {
+	return filepath.Join(l.instructionsDir(), group+".lock")
+}
+
 func (l layout) deploymentsLog() string {
 	return filepath.Join(l.root, "deployment-logs", l.program+"-deployments.log")
 }

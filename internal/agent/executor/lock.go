@@ -4,17 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
 	"grapnel/internal/backoff"
+	"grapnel/internal/filelock"
 )
 
 // ErrGroupBusy is the refusal of a deployment while another program deploys to the same deployment group.
 var ErrGroupBusy = errors.New("another deployment to the same deployment group is under way on this host")
 
 // groupLocks keep two programs, the agent and codedeploy-local say, from deploying to one group at a time: they would write
-// the same cleanup file. A lock is one of the kernel's on the group's folder, which ends with its program however that ends.
+// the same cleanup file. The lock of a group is a file among its instructions.
 type groupLocks struct {
 	mu   sync.Mutex
 	held map[string]bool // by Hold
@@ -23,14 +25,12 @@ type groupLocks struct {
 // Hold claims a deployment group for all commands of a deployment, until it is released. It does not wait: the error is
 // ErrGroupBusy when another program deploys to the group.
 func (e *Executor) Hold(groupID string) (release func(), err error) {
-	if err := makeDir(e.layout.group(groupID), e.modes.passable); err != nil {
-		return nil, err
+	unlock, locked, err := e.tryGroup(groupID)
+	if err == nil && !locked {
+		err = fmt.Errorf("%w: try again when it has ended (the group's folder is %s)", ErrGroupBusy, e.layout.group(groupID))
 	}
-	unlock, locked, err := lockFolder(e.layout.group(groupID))
 	if err != nil {
-		return nil, fmt.Errorf("cannot claim the deployment group: %w", err)
-	} else if !locked {
-		return nil, fmt.Errorf("%w: try again when it has ended (the deployment group's folder is %s)", ErrGroupBusy, e.layout.group(groupID))
+		return nil, err
 	}
 	e.groups.set(groupID, true)
 	return func() {
@@ -63,11 +63,9 @@ func (e *Executor) claim(ctx context.Context, groupID string) (release func(), e
 		return func() {}, nil
 	}
 	for told := false; ; told = true {
-		unlock, locked, err := lockFolder(e.layout.group(groupID))
-		if err != nil {
-			return nil, fmt.Errorf("cannot claim the deployment group: %w", err)
-		} else if locked {
-			return unlock, nil
+		unlock, locked, err := e.tryGroup(groupID)
+		if err != nil || locked {
+			return unlock, err
 		}
 		if !told {
 			e.Log.Info("waiting for another program, most likely codedeploy-local, which deploys to the same deployment group")
@@ -76,4 +74,23 @@ func (e *Executor) claim(ctx context.Context, groupID string) (release func(), e
 			return nil, fmt.Errorf("%w: %w", ErrGroupBusy, err)
 		}
 	}
+}
+
+// tryGroup locks a group without waiting; false means that another program holds it.
+func (e *Executor) tryGroup(groupID string) (unlock func(), locked bool, err error) {
+	if err := makeDir(e.layout.instructionsDir(), e.modes.private); err != nil {
+		return nil, false, err
+	}
+	file, err := os.OpenFile(e.layout.groupLock(groupID), os.O_RDWR|os.O_CREATE, e.modes.state)
+	if err != nil {
+		return nil, false, fmt.Errorf("cannot claim the deployment group: %w", err)
+	}
+	if locked, err = filelock.TryExclusive(file); err != nil {
+		err = fmt.Errorf("cannot claim the deployment group: %w", err)
+	}
+	if !locked {
+		file.Close()
+		return nil, false, err
+	}
+	return func() { file.Close() }, true, nil
 }

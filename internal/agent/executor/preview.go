@@ -46,7 +46,9 @@ func (p *Preview) Starts() bool {
 // Preview says what Run would do for the events, one after the other. It brings and unpacks the bundle in temp, a folder
 // that the caller removes, and changes nothing else. An error means that it was broken off.
 func (e *Executor) Preview(ctx context.Context, d *Deployment, events []string, temp string) (*Preview, error) {
-	p := &preview{executor: e, deployment: d, events: events, temp: deploymentDir(temp), out: &Preview{}}
+	p := &preview{executor: e, deployment: d, events: events, temp: deploymentDir(temp), out: &Preview{
+		Failures: []string{}, Doubts: []string{}, Changes: []install.Change{}, Scripts: []PlannedScript{}, Room: []install.Room{}, // JSON has lists
+	}}
 	for _, event := range events {
 		look := func(context.Context) error { return p.hook(event) }
 		switch event {
@@ -156,7 +158,7 @@ func (p *preview) install(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.out.Changes = plan.Changes()
+	p.out.Changes = append(p.out.Changes, plan.Changes()...)
 	p.doubtConflicts()
 	return p.measure(plan.Room())
 }

@@ -3,6 +3,7 @@ package install
 import (
 	"context"
 	"io/fs"
+	"path/filepath"
 	"slices"
 )
 
@@ -11,7 +12,37 @@ func (p *Plan) checkHost(context.Context) error {
 	p.checkPrograms()
 	p.checkUnsafeModes()
 	p.checkUnconfined()
+	p.checkWritable()
 	return nil
+}
+
+// checkWritable looks for folders in which nothing can be made or removed: those of a file system that is mounted
+// read-only, and those of others when the agent is not root.
+func (p *Plan) checkWritable() {
+	seen := map[string]bool{}
+	check := func(path string) {
+		dir := filepath.Dir(path)
+		if seen[dir] || p.folders[dir] != nil {
+			return
+		}
+		seen[dir] = true
+		if err := writable(dir); err != nil && !isAbsent(err) {
+			p.refuse(dir, "the agent cannot write to the folder %s: %v", dir, err)
+		}
+	}
+	for _, s := range p.steps {
+		switch s := s.(type) {
+		case *folder:
+			check(s.path)
+		case *file:
+			check(s.destination)
+		}
+	}
+	for _, path := range p.old.entries {
+		if p.old.gone[path] {
+			check(path)
+		}
+	}
 }
 
 // checkUnsafeModes applies reject_unsafe_permissions_in_bundle to set-id bits, of files and of the AppSpec.

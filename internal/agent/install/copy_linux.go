@@ -15,32 +15,32 @@ type copier struct{ buffer []byte }
 
 func newCopier() *copier { return &copier{make([]byte, 128<<10)} }
 
-// copyFile makes temp, a copy of f with its times, owner and mode, and with the permissions that it is to have.
-func (c *copier) copyFile(ctx context.Context, f *file, temp string) error {
+// copyFile makes path, which must not be there, a copy of f with its times, owner and mode, and with the permissions that
+// it is to have.
+func (c *copier) copyFile(ctx context.Context, f *file, path string) error {
 	in, err := open(f.source, unix.O_RDONLY|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(in)
-	const create = unix.O_WRONLY | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW
-	out, err := open(temp, create, 0o600)
-	if errors.Is(err, unix.EEXIST) && unix.Unlink(temp) == nil { // left by a crash
-		out, err = open(temp, create, 0o600)
-	}
+	out, err := open(path, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return err
 	}
 	err = c.content(ctx, in, out, f.from)
 	if err == nil {
-		err = f.finish(handle{out, temp})
+		err = f.finish(handle{out, path})
 	}
 	if closeErr := unix.Close(out); err == nil && closeErr != nil && !errors.Is(closeErr, unix.EINTR) {
 		err = fmt.Errorf("close: %w", closeErr) // where network file systems tell of a full disk
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		err = setTimes(path, f.from)
 	}
-	return setTimes(temp, f.from)
+	if err != nil {
+		_ = unix.Unlink(path) // half a file takes space that may be what is missing
+	}
+	return err
 }
 
 // content copies what is in a file by the cheapest means that there is.

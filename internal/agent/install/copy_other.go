@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"io/fs"
 	"os"
 	"time"
 )
@@ -16,28 +15,30 @@ type copier struct{}
 
 func newCopier() *copier { return &copier{} }
 
-// copyFile makes temp, a copy of f with its times and mode, and with the permissions that it is to have.
-func (c *copier) copyFile(_ context.Context, f *file, temp string) error {
+// copyFile makes path, which must not be there, a copy of f with its times and mode, and with the permissions that it is
+// to have.
+func (c *copier) copyFile(_ context.Context, f *file, path string) error {
 	in, err := os.Open(f.source)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	out, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = io.Copy(out, in)
-	if err := errors.Join(err, out.Close()); err != nil {
-		return err
+	err = errors.Join(err, out.Close())
+	if err == nil {
+		err = os.Chtimes(path, time.Unix(0, f.from.atime), time.Unix(0, f.from.mtime))
 	}
-	if err := os.Chtimes(temp, time.Unix(0, f.from.atime), time.Unix(0, f.from.mtime)); err != nil {
-		return err
+	if err == nil {
+		err = f.finish(handle{path})
 	}
-	return f.finish(handle{temp})
+	if err != nil {
+		os.Remove(path) // half a file takes space that may be what is missing
+	}
+	return err
 }
 
 func rename(from, to string) error { return os.Rename(from, to) }

@@ -88,7 +88,7 @@ func TestCopiesAreFaithful(t *testing.T) {
 		h := &host{TB: t, dir: filepath.Join(t.TempDir(), "h")}
 		must(t, os.RemoveAll(h.dir))
 		o := h.revision(all, nil)
-		for i := range rapid.IntRange(0, 40).Draw(rt, "files") {
+		for i := range rapid.IntRange(0, 8).Draw(rt, "files") {
 			path := filepath.Join(o.Archive, rapid.SampledFrom([]string{"", "a", "a/b", "c"}).Draw(rt, "folder"), fmt.Sprint("f", i))
 			size := rapid.SampledFrom([]int{0, 1, 4095, 128<<10 - 1, 128 << 10, 128<<10 + 1, 300_000}).Draw(rt, "size")
 			writeFile(t, path, strings.Repeat("x", size))
@@ -211,6 +211,20 @@ func TestFailedInstallLeavesForeignFiles(t *testing.T) {
 	}
 }
 
+// What somebody puts into a folder that was just made does not stop the Install.
+func TestFileAppearsInANewFolder(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	o := h.revision(all, files{"f": "1"})
+	p, err := New(t.Context(), o)
+	must(t, err)
+	writeFile(t, h.path("elsewhere"), "own")
+	must(t, os.Mkdir(h.path("app"), 0o755), os.Symlink(h.path("elsewhere"), h.app("f")), p.Run(t.Context()))
+	if readFile(t, h.app("f")) != "1" || readFile(t, h.path("elsewhere")) != "own" {
+		t.Error("the copy went through the link")
+	}
+}
+
 func TestPermissions(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
@@ -264,6 +278,26 @@ func TestPermissions(t *testing.T) {
 	want["keep.sh"] = 0o644
 	h.install(last)
 	check(h)
+}
+
+// Setting permissions takes system calls and no process: none could be started here.
+// agent.md 17: 14
+func TestPermissionsStartNoProcess(t *testing.T) {
+	h := newHost(t)
+	if os.Geteuid() != 0 || !keepsACLs(h.dir) {
+		t.Skip("needs root and access control lists: run the tests as root, with TMPDIR on ext4, xfs or tmpfs")
+	}
+	t.Setenv("PATH", h.path("empty"))
+	content := files{}
+	for i := range 500 {
+		content[fmt.Sprintf("d%d/f%d", i%50, i)] = "x"
+	}
+	h.install(h.revision(all+"permissions:\n  - {object: DIR/app, mode: \"640\", owner: root, acls: [\"root:r\"], type: [file]}\n", content))
+	for name := range content {
+		if m, err := lstat(h.app(name)); err != nil || m.mode != 0o640 {
+			t.Fatalf("%s has mode %v, %v", name, m.mode, err)
+		}
+	}
 }
 
 // The memory of an Install does not grow with the size of its files.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,6 +25,7 @@ type file struct {
 	from                meta    // the source's
 	replaced            *meta   // what is at the destination now, nil for nothing
 	access              *access // is set while the file is made, nil for none
+	fresh               bool    // its folder is made by this Install
 }
 
 // placeFiles turns the AppSpec's files into steps (agent.md 8.1).
@@ -68,16 +70,20 @@ func (p *Plan) place(ctx context.Context, f appspec.File) error {
 // leavesArchive looks for paths that climb out. Unless the flag forbids it, a source outside is taken, as by stock agents:
 // some people rely on it.
 func (p *Plan) leavesArchive(f appspec.File) (refused bool) {
-	for key, path := range map[string]string{"source": f.Source, "destination": f.Destination} {
-		if !climbsOut(path) {
-			continue
+	if !p.options.Flags.RejectPathTraversal {
+		if climbsOut(f.Source) {
+			p.options.Log.Warn("a source of the AppSpec lies outside the bundle", slog.String("source", f.Source), slog.Int("line", f.Line))
 		}
-		if p.options.Flags.RejectPathTraversal {
-			p.refuse(f.Destination, "files (%s): the %s %q climbs out with \"..\", which reject_path_traversal_in_bundle forbids", p.where(f.Line), key, path)
-			refused = true
-		} else if key == "source" {
-			p.options.Log.Warn("a source of the AppSpec lies outside the bundle", "source", path, "line", f.Line)
-		}
+		return false
+	}
+	const reason = "files (%s): the %s %q climbs out with \"..\", which reject_path_traversal_in_bundle forbids"
+	if climbsOut(f.Source) {
+		p.refuse(f.Destination, reason, p.where(f.Line), "source", f.Source)
+		refused = true
+	}
+	if climbsOut(f.Destination) {
+		p.refuse(f.Destination, reason, p.where(f.Line), "destination", f.Destination)
+		refused = true
 	}
 	return refused
 }
@@ -184,7 +190,12 @@ func (p *Plan) makeFolder(path string) bool {
 	if !p.nameable(path) {
 		return false
 	}
-	if m, found := p.inTheWay(path); found {
+	m, found, err := p.inTheWay(path)
+	if err != nil {
+		p.refuse(path, "cannot look at the destination: %v", err)
+		return false
+	}
+	if found {
 		p.conflicts = append(p.conflicts, p.conflict(path, m, "%s must become a folder but exists as something else; remove it, or choose another destination", path))
 		return false
 	}
@@ -214,12 +225,15 @@ func (p *Plan) isFolder(path string) bool {
 
 // inTheWay returns what is at path itself, links not followed, and does not go with the files of the previous Install.
 // What vanishes while the plan is made was not in the way.
-func (p *Plan) inTheWay(path string) (meta, bool) {
+func (p *Plan) inTheWay(path string) (m meta, found bool, err error) {
 	if p.folders[filepath.Dir(path)] != nil {
-		return meta{}, false
+		return meta{}, false, nil
 	}
-	m, err := lstat(path)
-	return m, err == nil && !p.old.removes(path, m)
+	m, err = lstat(path)
+	if isAbsent(err) {
+		return meta{}, false, nil
+	}
+	return m, err == nil && !p.old.removes(path, m), err
 }
 
 // copy adds the copy of one file or link.
@@ -239,7 +253,7 @@ func (p *Plan) copy(source, destination string, from meta) {
 	if !p.nameable(destination) {
 		return
 	}
-	f := &file{source: source, destination: destination, from: from}
+	f := &file{source: source, destination: destination, from: from, fresh: p.folders[filepath.Dir(destination)] != nil}
 	if p.collision(f) {
 		p.files[destination] = f
 		p.steps = append(p.steps, f)
@@ -248,17 +262,17 @@ func (p *Plan) copy(source, destination string, from meta) {
 
 // collision decides about a file that is on the host already. It reports whether the copy is to be made.
 func (p *Plan) collision(f *file) (wanted bool) {
-	m, found := p.inTheWay(f.destination)
+	m, found, err := p.inTheWay(f.destination)
+	if err != nil {
+		p.refuse(f.destination, "cannot look at the destination: %v", err)
+		return false
+	}
 	if !found {
 		return true
 	}
 	f.replaced = &m
-	if m.isLink() {
-		target, err := stat(f.destination)
-		if err != nil {
-			return true // a link to nowhere is no file: it gives way, as with stock agents
-		}
-		m.device, m.serial = target.device, target.serial
+	if _, err := stat(f.destination); m.isLink() && isAbsent(err) {
+		return true // a link to nowhere is no file: it gives way, as with stock agents
 	}
 	switch behavior := p.behavior(); behavior {
 	case appspec.Retain:

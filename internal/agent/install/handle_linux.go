@@ -101,3 +101,8 @@ func keepsACLs(path string) bool {
 	_, err := unix.Getxattr(path, xattrObject, nil)
 	return !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.ENOSYS)
 }
+
+// writable returns why nothing can be made in a folder, nil when it can.
+func writable(dir string) error {
+	return unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK|unix.X_OK, unix.AT_EACCESS)
+}

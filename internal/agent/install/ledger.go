@@ -53,10 +53,11 @@ func (l *ledger) withdraw(entry string) {
 	l.withdrawn[entry] = true
 }
 
-// close dates the file at the end of the Install: what has a later time was changed by others (record.edited).
+// close brings the file to the disk, because what it does not name is in the way of every later deployment. It dates it at
+// the end of the Install: what has a later time was changed by others (record.edited).
 func (l *ledger) close() error {
 	path := l.file.Name()
-	err := l.file.Close()
+	err := errors.Join(l.file.Sync(), l.file.Close())
 	if len(l.withdrawn) > 0 {
 		err = errors.Join(err, l.rewrite(path))
 	}
