@@ -279,3 +279,20 @@ func TestRPMReplacesTheStockPackage(t *testing.T) {
 	}
 	c.expect(t, 3, agentProgram+" status", notRunning)
 }
+
+// A removal asks the agent whether it is idle; one that cannot answer must not stay on the host forever.
+func TestRemoveWithABrokenConfiguration(t *testing.T) {
+	t.Parallel()
+	c := newChroot(t)
+	c.expect(t, 0, "/packages/install deb")
+	c.write(t, "etc/codedeploy-agent/conf/codedeployagent.yml", "log_dir: [\n", 0o644)
+	c.expect(t, 0, "dpkg -r codedeploy-agent", "not YAML")
+}
+
+// Administrators copy the stock unit to change it. systemd would wait for a fork that never comes, and end the agent.
+func TestInstallNamesAUnitMadeFromTheStockOne(t *testing.T) {
+	t.Parallel()
+	c := newChroot(t)
+	c.write(t, "etc/systemd/system/codedeploy-agent.service", "[Service]\nType=forking\n", 0o644)
+	c.expect(t, 0, "/packages/install deb", "/etc/systemd/system/codedeploy-agent.service was written for an agent that forks")
+}

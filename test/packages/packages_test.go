@@ -27,8 +27,11 @@ var built = sync.OnceValues(func() (string, error) {
 	return dir, buildInto(dir)
 })
 
+// buildInto builds with a time of its own: that of the last commit may change between two builds.
 func buildInto(dir string) error {
-	if out, err := exec.Command("../../packaging/build", dir).CombinedOutput(); err != nil {
+	build := exec.Command("../../packaging/build", dir)
+	build.Env = append(os.Environ(), "SOURCE_DATE_EPOCH=1700000000")
+	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("packaging/build: %w\n%s", err, out)
 	}
 	return nil
