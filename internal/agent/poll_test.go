@@ -1,12 +1,15 @@
 package agent
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
-	"log/slog"
+	"net"
 	"net/http"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,30 +25,72 @@ import (
 	"grapnel/internal/awsapi"
 )
 
-func (f *fake) operations() []string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return append([]string(nil), f.order...)
+// call is one request as the service got it.
+type call struct {
+	Operation string
+	Input     map[string]any
 }
 
-// The order of calls per command is that of stock agents (agent.md 17), and each is made once.
-func TestOrderOfCalls(t *testing.T) {
-	t.Parallel()
-	h := startHost(t)
-	h.run("DownloadBundle", h.put("d-A", files{"appspec.yml": "version: 0.0\nos: linux\n"}.zip(t)))
-	var calls []string
-	for _, operation := range h.operations() {
-		if operation != "PollHostCommand" {
-			calls = append(calls, operation)
+// recordCalls has every call but polls written down.
+func (f *fake) recordCalls() (calls func() []call) {
+	var recorded []call
+	f.intercepting(func(_ http.ResponseWriter, r *http.Request, operation string) bool {
+		if operation == "PollHostCommand" || operation == "GetObject" {
+			return false
 		}
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return false // the agent has given the call up
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		c := call{Operation: operation}
+		if err := json.Unmarshal(body, &c.Input); err != nil {
+			f.t.Errorf("%s: %v", operation, err)
+		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		recorded = append(recorded, c)
+		return false
+	})
+	return func() []call {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return recorded
 	}
-	want := []string{"GetDeploymentSpecification", "PutHostCommandAcknowledgement", "PutHostCommandComplete"}
-	if diff := cmp.Diff(want, calls); diff != "" {
+}
+
+// The calls of a command are those of stock agents in their order, each made once, and none is made before there is a command.
+//
+// agent.md 16: 77, 82, 85, 115
+// agent.md 17: 16
+func TestCallsOfACommand(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, newFake(t))
+	calls := h.recordCalls()
+	h.start()
+	doc := h.put("d-A", files{"appspec.yml": "version: 0.0\nos: linux\n"}.zip(t))
+	h.run("DownloadBundle", doc)
+	h.run("ValidateService", doc) // a no-op
+	if err := h.stop(); err != nil {
+		t.Fatal(err)
+	}
+	envelope := func(payload string) map[string]any { return map[string]any{"Format": "JSON", "Payload": payload} }
+	want := []call{
+		{"GetDeploymentSpecification", map[string]any{"DeploymentExecutionId": "arn/123456789012/DownloadBundle/1", "HostIdentifier": testHost}},
+		{"PutHostCommandAcknowledgement", map[string]any{"HostCommandIdentifier": "command-1", "Diagnostics": envelope(`{"IsCommandNoop":false}`)}},
+		{"PutHostCommandComplete", map[string]any{"HostCommandIdentifier": "command-1", "CommandStatus": "Succeeded",
+			"Diagnostics": envelope(`{"error_code":0,"script_name":"","message":"Succeeded: ","log":""}`)}},
+		{"GetDeploymentSpecification", map[string]any{"DeploymentExecutionId": "arn/123456789012/ValidateService/2", "HostIdentifier": testHost}},
+		{"PutHostCommandAcknowledgement", map[string]any{"HostCommandIdentifier": "command-2", "Diagnostics": envelope(`{"IsCommandNoop":true}`)}},
+	}
+	if diff := cmp.Diff(want, calls()); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)
 	}
 }
 
 // A command that is handed over again while it runs, or after it has ended, is not run again.
+//
+// agent.md 16: 89
 func TestCommandHandedOverTwice(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)
@@ -99,8 +144,12 @@ func TestCompletionIsDelivered(t *testing.T) {
 	}
 }
 
-// Mistake 6 of users.md: SIGTERM kills the running hook, and nothing is reported.
-func TestStopInAHook(t *testing.T) {
+// SIGTERM killed the running hook, the report failed with a cancelled context, and the record of the command was removed.
+//
+// agent.md 16: 90, 199
+// agent.md 17: 5
+// users.md mistakes: 6
+func TestMistake6StopInAHookLetsItEndAndReports(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)
 	log := h.path("trace")
@@ -128,6 +177,7 @@ func TestStopInAHook(t *testing.T) {
 	}
 }
 
+// agent.md 17: 4
 func TestStopWhileAPollIsHeld(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)
@@ -142,6 +192,8 @@ func TestStopWhileAPollIsHeld(t *testing.T) {
 }
 
 // A hook that does not end in the time the configuration gives is ended, and its record stays for the next start.
+//
+// agent.md 16: 110
 func TestStopDoesNotWaitForEver(t *testing.T) {
 	t.Parallel()
 	h := newHost(t, newFake(t))
@@ -163,8 +215,10 @@ func TestStopDoesNotWaitForEver(t *testing.T) {
 	}
 }
 
-// Mistake 3 of users.md: a panic in a command is swallowed, and the service waits for its timeout.
-func TestPanicIsReported(t *testing.T) {
+// A panic in a command was swallowed, and the service waited for its timeout.
+//
+// users.md mistakes: 3
+func TestMistake3PanicIsReported(t *testing.T) {
 	t.Parallel()
 	h := newHost(t, newFake(t))
 	a := h.newAgent()
@@ -186,6 +240,7 @@ func TestPanicIsReported(t *testing.T) {
 	}
 }
 
+// agent.md 16: 71-73
 func TestCommandsForOthersAreIgnored(t *testing.T) {
 	t.Parallel()
 	h := newHost(t, newFake(t))
@@ -199,13 +254,30 @@ func TestCommandsForOthersAreIgnored(t *testing.T) {
 		spoilt(func(c *awsapi.HostCommand) { c.HostIdentifier = aws.String(testHost + "0") }),
 		spoilt(func(c *awsapi.HostCommand) { c.HostIdentifier = nil }),
 		spoilt(func(c *awsapi.HostCommand) { c.CommandName = aws.String("") }),
+		spoilt(func(c *awsapi.HostCommand) { c.CommandName = nil }),
 		spoilt(func(c *awsapi.HostCommand) { c.HostCommandIdentifier = nil }),
 	}
 	taken := spoilt(func(c *awsapi.HostCommand) { c.HostIdentifier = aws.String("user/host-1") }) // a part is enough
+	calls := h.recordCalls()
 	h.start()
 	h.end(taken)
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	if err := h.stop(); err != nil {
+		t.Fatal(err)
+	}
+	var specifications []any
+	for _, c := range calls() {
+		if c.Operation == "GetDeploymentSpecification" {
+			specifications = append(specifications, c.Input["DeploymentExecutionId"])
+		}
+	}
+	if diff := cmp.Diff([]any{"arn/123456789012/DownloadBundle/6"}, specifications); diff != "" {
+		t.Errorf("specifications fetched (-want +got):\n%s", diff)
+	}
+	for line, want := range map[string]int{"ERROR .*ignored a command for another host": 2, "ERROR .*ignored a command without a name": 3} {
+		if got := len(regexp.MustCompile(line).FindAllString(h.log.String(), -1)); got != want {
+			t.Errorf("the log says %d times %q, want %d", got, line, want)
+		}
+	}
 	for _, id := range ignored {
 		if c := h.commands[id]; len(c.acknowledged) > 0 || len(c.completed) > 0 {
 			t.Errorf("%s was taken", id)
@@ -215,63 +287,147 @@ func TestCommandsForOthersAreIgnored(t *testing.T) {
 
 // offline is a network that is away: every connection is refused.
 type offline struct {
-	mu    sync.Mutex
-	at    []time.Time
-	reply func(n int) (int, string) // nil refuses
+	mu       sync.Mutex
+	at       []time.Time
+	requests []*http.Request
+	reply    func(n int) (int, string) // to the n-th request; status 0 refuses it, nil refuses all
+	noKeys   func() error              // why there is nothing to sign with; nil = there are keys
+	log      lockedBuffer
 }
 
 func (o *offline) RoundTrip(r *http.Request) (*http.Response, error) {
 	o.mu.Lock()
 	o.at = append(o.at, time.Now())
+	o.requests = append(o.requests, r)
 	n := len(o.at)
 	o.mu.Unlock()
 	if err := r.Context().Err(); err != nil {
 		return nil, err
 	}
+	refused := &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
 	if o.reply == nil {
-		return nil, errors.New("connection refused")
+		return nil, refused
 	}
 	status, body := o.reply(n)
+	if status == 0 {
+		return nil, refused
+	}
 	return &http.Response{StatusCode: status, Status: http.StatusText(status), Body: io.NopCloser(strings.NewReader(body)), Request: r, Header: http.Header{}}, nil
 }
 
-// pollFor runs an agent against a network for a while, on the bubble's clock.
-func pollFor(t *testing.T, network *offline, wait, d time.Duration) *Agent {
+// offlineAgent prepares an agent for a network.
+func offlineAgent(t *testing.T, network *offline, wait time.Duration) *Agent {
 	cfg := config.Default()
 	cfg.RootDir = filepath.Join(t.TempDir(), "root")
 	cfg.WaitBetweenRuns = wait
-	cfg.DeployControlEndpoint = "http://127.0.0.1:1"
 	keys := aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+		if network.noKeys != nil {
+			if err := network.noKeys(); err != nil {
+				return aws.Credentials{}, err
+			}
+		}
 		return aws.Credentials{AccessKeyID: "a", SecretAccessKey: "s"}, nil
 	})
-	a, err := New(Options{Config: cfg, Identity: identity.Identity{CommandEndpoint: "http://127.0.0.1:1", HostID: testHost, Region: "us-east-1", Credentials: keys}, Log: slog.New(slog.DiscardHandler)})
+	a, err := New(Options{Config: cfg, Identity: identity.Identity{CommandEndpoint: "http://127.0.0.1:1", HostID: testHost, Region: "us-east-1", Credentials: keys},
+		Log: NewLogger(&network.log, "codedeploy-agent", false)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	a.service.client.HTTP = &http.Client{Transport: network}
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	defer cancel()
-	if err := a.Run(ctx); err != nil {
-		t.Fatal(err)
-	}
 	return a
 }
 
+// pollFor runs an agent against a network for a while, on the bubble's clock.
+func pollFor(t *testing.T, network *offline, wait, d time.Duration) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	defer cancel()
+	if err := offlineAgent(t, network, wait).Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantPauses compares the times between requests with what they must be at least, and at most a tenth more.
+func (o *offline) wantPauses(t *testing.T, seconds ...int) {
+	t.Helper()
+	for i, want := range seconds {
+		least := time.Duration(want) * time.Second
+		if got := o.at[i+1].Sub(o.at[i]); got < least || got > least*11/10+time.Millisecond {
+			t.Errorf("pause %d = %v, want %v and at most a tenth more", i+1, got, least)
+		}
+	}
+}
+
+// agent.md 16: 74
 func TestPausesAfterPollErrors(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		network := &offline{}
 		pollFor(t, network, time.Second, 15*time.Minute)
-		for i, want := range []time.Duration{10, 13, 17, 21, 27, 34, 44, 56, 71, 90, 90} {
-			got := network.at[i+1].Sub(network.at[i])
-			if got < want*time.Second || got > want*time.Second*11/10+time.Millisecond {
-				t.Errorf("pause %d = %v, want %d s and at most a tenth more", i+1, got, want)
+		network.wantPauses(t, 10, 13, 17, 21, 27, 34, 44, 56, 71, 90, 90)
+	})
+}
+
+// agent.md 16: 75
+func TestPollThatSucceedsEndsTheBackOff(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		network := &offline{reply: func(n int) (int, string) {
+			if n == 4 {
+				return 200, "{}"
 			}
+			return 0, ""
+		}}
+		pollFor(t, network, 5*time.Second, 2*time.Minute)
+		network.wantPauses(t, 10, 13, 17, 5, 10, 13)
+	})
+}
+
+// Whatever a poll fails of, the agent goes on, and its log says what it was.
+//
+// agent.md 16: 76
+func TestNoFailureEndsThePolls(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		network := &offline{
+			noKeys: func() error {
+				if asked++; asked == 1 {
+					return errors.New("the file is empty")
+				}
+				return nil
+			},
+			reply: func(n int) (int, string) {
+				switch n {
+				case 1:
+					return 0, ""
+				case 2:
+					return 500, `{"__type":"ServerException","message":"out of order"}`
+				case 3:
+					return 400, `{"__type":"ClientException","message":"who is there?"}`
+				case 4:
+					return 200, "not JSON"
+				}
+				return 200, "{}"
+			},
+		}
+		pollFor(t, network, 30*time.Second, 5*time.Minute)
+		if got := len(network.requests); got < 8 {
+			t.Errorf("%d polls, want four that fail and many more", got)
+		}
+		log := network.log.String()
+		wantContains(t, "log", log, "no credentials: the file is empty", "check the keys in the on-premises file", "connection refused",
+			"the service cannot be reached", "ServerException", "out of order", "ClientException", "who is there?")
+		if got := strings.Count(log, "polling failed"); got != 5 {
+			t.Errorf("the log tells of %d failures, want 5:\n%s", got, log)
 		}
 	})
 }
 
-// The pause between polls is for services that answer at once; one that has held the poll is asked again without it.
+// The pause between polls is for services that answer at once; one that has held the poll is asked again without it. An
+// empty answer leads to nothing but the next poll.
+//
+// agent.md 16: 70
 func TestPauseBetweenPolls(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -290,10 +446,29 @@ func TestPauseBetweenPolls(t *testing.T) {
 		if diff := cmp.Diff(want, gaps); diff != "" {
 			t.Errorf("time between polls (-want +got):\n%s", diff)
 		}
+		for _, r := range network.requests {
+			if target := r.Header.Get("X-Amz-Target"); target != awsapi.CommandPrefix+".PollHostCommand" {
+				t.Errorf("an empty poll is followed by %s", target)
+			}
+		}
 	})
 }
 
-// While the service says that there are too many calls, all of them wait.
+// A poll that has brought a command is followed by the next at once, whatever the pause between polls: a deployment is many
+// commands.
+//
+// agent.md 17: 3
+func TestPollFollowsACommandAtOnce(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, newFake(t))
+	h.cfg.WaitBetweenRuns = time.Hour
+	h.start()
+	h.mustDeploy(h.put("d-SEVEN", files{"appspec.yml": "version: 0.0\nos: linux\n"}.zip(t)))
+}
+
+// While the service says that there are too many calls, the same one is repeated after longer and longer pauses.
+//
+// agent.md 16: 91
 func TestThrottling(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -309,6 +484,43 @@ func TestThrottling(t *testing.T) {
 			got := network.at[i+1].Sub(network.at[i])
 			if got < want*time.Second || got > want*time.Second*5/4 {
 				t.Errorf("pause %d = %v, want %d s and at most a quarter more", i+1, got, want)
+			}
+		}
+	})
+}
+
+// A call that was not refused itself waits too while another one is held back.
+//
+// agent.md 16: 91
+func TestThrottlingHoldsEveryCallBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		network := &offline{reply: func(n int) (int, string) {
+			if n == 1 {
+				return 429, "{}"
+			}
+			return 200, "{}"
+		}}
+		a := offlineAgent(t, network, 0)
+		var calls sync.WaitGroup
+		calls.Go(func() {
+			if _, err := a.service.poll(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		calls.Go(func() {
+			if err := a.service.complete(t.Context(), "c-1", succeeded("")); err != nil {
+				t.Error(err)
+			}
+		})
+		calls.Wait()
+		if len(network.at) != 3 {
+			t.Fatalf("%d requests, want the refused one, its repetition and the other", len(network.at))
+		}
+		for _, at := range network.at[1:] {
+			if waited := at.Sub(network.at[0]); waited < time.Second {
+				t.Errorf("a call waited %v, want it to wait with the one that was refused", waited)
 			}
 		}
 	})
