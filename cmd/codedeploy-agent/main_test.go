@@ -7,7 +7,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"codedeploy-agent": main})
+	testscript.Main(m, map[string]func(){"codedeploy-agent": main, "codedeploy-local": main})
 }
 
 func TestScripts(t *testing.T) {
