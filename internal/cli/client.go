@@ -32,10 +32,20 @@ type client struct {
 
 // call runs one CodeDeploy operation.
 func (c *client) call(ctx context.Context, operation string, in, out any) error {
+	return c.json(ctx, "codedeploy", awsapi.Target(operation), in, out)
+}
+
+// log reads the next part of a deployment's log.
+func (c *client) log(ctx context.Context, in *awsapi.GetDeploymentLogInput) (out awsapi.GetDeploymentLogOutput, err error) {
+	err = c.json(ctx, awsapi.GrapnelService, awsapi.GrapnelPrefix+".GetDeploymentLog", in, &out)
+	return out, err
+}
+
+func (c *client) json(ctx context.Context, service, target string, in, out any) error {
 	api := awsjson.Client{Endpoint: c.endpoint, HTTP: c.http, Sign: func(r *http.Request, bodyHash string) error {
-		return c.sign(r, bodyHash, "codedeploy")
+		return c.sign(r, bodyHash, service)
 	}}
-	return api.Call(ctx, awsapi.Target(operation), in, out)
+	return api.Call(ctx, target, in, out)
 }
 
 func (c *client) sign(r *http.Request, bodyHash, service string) error {

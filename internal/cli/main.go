@@ -15,7 +15,7 @@ import (
 )
 
 // Main runs the command line in args (without the program's name) and returns the exit code: 0 for success, 1 for a
-// failure, which is told on stderr. SIGINT and SIGTERM end the command's context, and the command ends in its own time;
+// failure, which is told on stderr; commands that tell more by it say so in their help. SIGINT and SIGTERM end the command's context, and the command ends in its own time;
 // a second one ends it at once.
 func Main(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -27,7 +27,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	if err := root.ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(stderr, "grapnel:", err)
-		return 1
+		return exitCode(err)
 	}
 	return 0
 }
@@ -41,7 +41,7 @@ func rootCommand() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(serverCommand(), demoCommand(), demoAppCommand())
+	root.AddCommand(serverCommand(), followCommand(), logsCommand(), demoCommand(), demoAppCommand())
 	return root
 }
 

@@ -71,7 +71,9 @@ func (t *timeline) printEnded(ctx context.Context, id string, shown map[string]b
 			key := host + "/" + awsapi.Value(e.LifecycleEventName)
 			if ended(e.Status) && !shown[key] {
 				shown[key] = true
-				t.printEvent(id, host, e)
+				t.printEvent(host, e)
+				t.printScripts(id, e)
+				t.printFailure(e)
 			}
 		}
 	}
@@ -82,7 +84,7 @@ func ended(s awsapi.LifecycleEventStatus) bool {
 	return s == awsapi.LifecycleEventStatusSucceeded || s == awsapi.LifecycleEventStatusFailed || s == awsapi.LifecycleEventStatusSkipped
 }
 
-func (t *timeline) printEvent(id, host string, e awsapi.LifecycleEvent) {
+func (t *timeline) printEvent(host string, e awsapi.LifecycleEvent) {
 	took := "-"
 	if !e.StartTime.IsZero() {
 		took = e.EndTime.Sub(e.StartTime.Time).Round(time.Millisecond).String()
@@ -97,9 +99,15 @@ func (t *timeline) printEvent(id, host string, e awsapi.LifecycleEvent) {
 		status = t.style.faint(status)
 	}
 	fmt.Fprintf(t.out, "  %-12s %-16s %s %8s\n", host, awsapi.Value(e.LifecycleEventName), status, took)
+}
+
+func (t *timeline) printScripts(id string, e awsapi.LifecycleEvent) {
 	for _, line := range scriptOutput(t.scriptLog(id), awsapi.Value(e.LifecycleEventName)) {
 		fmt.Fprintf(t.out, "  %-12s   %s %s\n", "", t.style.faint("|"), line)
 	}
+}
+
+func (t *timeline) printFailure(e awsapi.LifecycleEvent) {
 	if d := e.Diagnostics; e.Status == awsapi.LifecycleEventStatusFailed && d != nil {
 		fmt.Fprintf(t.out, "  %-12s   %s %s: %s\n", "", t.style.bad("!"), d.ErrorCode, awsapi.Value(d.Message))
 	}
