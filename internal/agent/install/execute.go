@@ -43,21 +43,17 @@ func (p *Plan) makeFolders(ctx context.Context, l *ledger) error {
 // make notes the folder afterwards: one that somebody else has made meanwhile is not ours to remove.
 func (f *folder) make(l *ledger) error {
 	err := os.Mkdir(f.path, 0o755)
+	if err == nil {
+		return l.note(f.path)
+	}
 	if m, statErr := stat(f.path); errors.Is(err, fs.ErrExist) && statErr == nil && m.mode.IsDir() {
 		return nil
-	} else if err != nil {
-		return fmt.Errorf("cannot make the folder: %w", err)
 	}
-	return l.note(f.path)
+	return fmt.Errorf("cannot make the folder: %w", err)
 }
 
-// Bounds of copying side by side.
-const (
-	// batch is how many files are noted with one write before they are copied.
-	batch = 16
-	// mostUnderWay is how many entries at the end of a cleanup file can be those of unfinished copies.
-	mostUnderWay = mostAtOnce * batch
-)
+// batch is how many files are noted with one write before they are copied.
+const batch = 16
 
 // copyFiles copies side by side. The first error ends all copiers.
 func (p *Plan) copyFiles(ctx context.Context, l *ledger) error {
@@ -145,8 +141,8 @@ func (c *copier) copyBatch(ctx context.Context, l *ledger, files []*file) error 
 // nothing to replace, and nobody who relies on what is there: such a file, if it is still the first of its name, gets it
 // at once, which spares the system a tenth of all its work for many small files.
 func (c *copier) copy(ctx context.Context, f *file) error {
-	if f.fresh && !f.from.isLink() {
-		err := c.copyFile(ctx, f, f.destination)
+	if f.fresh {
+		err := c.copyTo(ctx, f, f.destination)
 		if !errors.Is(err, fs.ErrExist) {
 			return err
 		}
@@ -166,6 +162,7 @@ func (c *copier) copy(ctx context.Context, f *file) error {
 	return nil
 }
 
+// copyTo makes path, which must not be there, the copy.
 func (c *copier) copyTo(ctx context.Context, f *file, path string) error {
 	if !f.from.isLink() {
 		return c.copyFile(ctx, f, path)

@@ -128,11 +128,16 @@ func (r *record) removes(path string, m meta) bool {
 	return r.gone[path] || m.serial != 0 && r.goneIDs[m.id()]
 }
 
-// unfinished returns what copies that a crash cut off may have left. Only the newest entries can have been under way.
+// unfinished returns where copies that a crash cut off may have left something: beside files in folders that are not ours.
+// In folders of its own an Install makes no file under another name (copier.copy).
 func (r *record) unfinished() []string {
+	own := map[string]bool{}
 	var temps []string
-	for _, entry := range r.entries[max(0, len(r.entries)-mostUnderWay):] {
-		temps = append(temps, tempName(entry))
+	for _, entry := range r.entries { // a folder comes before what is in it
+		if dir := filepath.Dir(entry); !own[dir] && !strings.HasPrefix(entry, semanagePrefix) {
+			temps = append(temps, tempName(entry))
+		}
+		own[entry] = true
 	}
 	return temps
 }
