@@ -20,21 +20,23 @@ import (
 )
 
 // What the agent does after an acknowledgement depends on the status that the service answers (agent.md 4.4).
+//
+// agent.md 16: 78-81
 func TestAcknowledgementDecides(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		status string
 		noop   bool
 		runs   bool
-		want   []string // messages of the completions
+		want   []string // statuses and messages of the completions
 	}{
 		{"Succeeded", false, false, nil},
 		{"Succeeded", true, false, nil},
 		{"Failed", false, false, nil},
-		{"Failed", true, false, []string{"Succeeded: CompletedNoopCommand"}},
-		{"InProgress", false, true, []string{"Succeeded: "}},
-		{"", false, true, []string{"Succeeded: "}},
-		{"", true, false, []string{"Succeeded: "}},
+		{"Failed", true, false, []string{"Succeeded Succeeded: CompletedNoopCommand"}},
+		{"InProgress", false, true, []string{"Succeeded Succeeded: "}},
+		{"", false, true, []string{"Succeeded Succeeded: "}},
+		{"", true, false, []string{"Succeeded Succeeded: "}},
 	} {
 		t.Run(fmt.Sprintf("%s noop=%v", test.status, test.noop), func(t *testing.T) {
 			t.Parallel()
@@ -64,7 +66,7 @@ func TestAcknowledgementDecides(t *testing.T) {
 			}
 			var got []string
 			for _, c := range h.commands[id].completed {
-				got = append(got, c.Message)
+				got = append(got, string(c.Status)+" "+c.Message)
 			}
 			if fmt.Sprint(got) != fmt.Sprint(test.want) {
 				t.Errorf("completions = %q, want %q", got, test.want)
@@ -80,6 +82,8 @@ func TestAcknowledgementDecides(t *testing.T) {
 }
 
 // Sixteen commands run at a time; one more is left to be handed over again.
+//
+// agent.md 16: 88
 func TestManyCommandsAtATime(t *testing.T) {
 	t.Parallel()
 	h := newHost(t, newFake(t))
@@ -137,7 +141,10 @@ func (h *host) nearlyOver(event string, left time.Duration) *commandRun {
 	return &commandRun{agent: a, cmd: command{name: event}, log: a.log, acknowledged: time.Now().Add(left + executor.ScriptMargin - eventLimit)}
 }
 
-// A hook that hangs is reported by the agent before the service gives the event up, however long its timeout.
+// A hook that hangs is reported by the agent before the service gives the event up, however long its timeout. All scripts of
+// an event share its time.
+//
+// agent.md 16: 192
 func TestHookThatTakesTheWholeHour(t *testing.T) {
 	t.Parallel()
 	if eventLimit >= time.Hour || eventLimit-executor.ScriptMargin < time.Hour-time.Minute {

@@ -13,6 +13,7 @@ import (
 	"grapnel/internal/awsapi"
 )
 
+// agent.md 16: 85-87
 func TestPayload(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

@@ -261,6 +261,12 @@ func (d specDoc) with(key string, value any) specDoc {
 	return d
 }
 
+func (d specDoc) without(key string) specDoc {
+	d = maps.Clone(d)
+	delete(d, key)
+	return d
+}
+
 func (d specDoc) id() string { return shortID(d["DeploymentId"].(string)) }
 
 // send queues a command and returns its identifier.

@@ -8,6 +8,7 @@ import (
 	"time"
 )
 
+// agent.md 16: 200
 func TestLogLines(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer

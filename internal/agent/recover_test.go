@@ -93,6 +93,9 @@ func waitFor(t *testing.T, path string) {
 
 // Killed in the middle of a hook, the agent ends the orphan at the next start, reports code 7, and does not run the hook
 // again, even though the service hands the command over once more.
+//
+// agent.md 16: 114
+// agent.md 17: 6
 func TestKilledInAHook(t *testing.T) {
 	t.Parallel()
 	h := newHost(t, newFake(t))
@@ -159,8 +162,11 @@ func (f *fake) commandOf(id string) *awsapi.HostCommand {
 	return nil
 }
 
-// Mistake 12 of users.md: only the newest of several interrupted commands is reported.
-func TestEveryInterruptedCommandIsReported(t *testing.T) {
+// Only the newest of several interrupted commands was reported after a crash.
+//
+// agent.md 16: 112-114
+// users.md mistakes: 12
+func TestMistake12EveryInterruptedCommandIsReported(t *testing.T) {
 	t.Parallel()
 	h := newHost(t, newFake(t))
 	dir := h.path("root/ongoing-deployment")
@@ -187,6 +193,7 @@ func TestEveryInterruptedCommandIsReported(t *testing.T) {
 	}
 }
 
+// agent.md 16: 110, 111
 func TestTracker(t *testing.T) {
 	t.Parallel()
 	tr := &tracker{dir: filepath.Join(t.TempDir(), "ongoing-deployment"), modes: logfile.Modes{Dir: 0o755, File: 0o644}}
@@ -245,25 +252,33 @@ func TestTornHookRecord(t *testing.T) {
 	}
 }
 
-// status neither takes another status for an agent nor removes the process file of an agent that is starting.
+// status neither takes another status for an agent nor removes the process file of an agent that is starting, whatever a crash
+// has left in it: only the lock beside it counts.
+//
+// agent.md 16: 117
 func TestStatusHasNoSideEffects(t *testing.T) {
 	t.Parallel()
-	h := newHost(t, newFake(t))
-	p := pidFile(h.cfg)
-	writeFile(t, p.path, "4711\n")
-	writeFile(t, p.lockPath(), "")
-	other, err := os.Open(p.lockPath())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer other.Close()
-	if err := syscall.Flock(int(other.Fd()), syscall.LOCK_SH); err != nil { // another status
-		t.Fatal(err)
-	}
-	if _, err := Status(h.cfg); !errors.Is(err, ErrNotRunning) {
-		t.Errorf("beside another status: %v, want ErrNotRunning", err)
-	}
-	if !exists(p.path) {
-		t.Error("the process file was removed")
+	for _, left := range []string{"", "4711\n"} {
+		h := newHost(t, newFake(t))
+		p := pidFile(h.cfg)
+		writeFile(t, p.path, left)
+		if _, err := Status(h.cfg); !errors.Is(err, ErrNotRunning) {
+			t.Errorf("without a lock: %v, want ErrNotRunning", err)
+		}
+		writeFile(t, p.lockPath(), "")
+		other, err := os.Open(p.lockPath())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer other.Close()
+		if err := syscall.Flock(int(other.Fd()), syscall.LOCK_SH); err != nil { // another status
+			t.Fatal(err)
+		}
+		if _, err := Status(h.cfg); !errors.Is(err, ErrNotRunning) {
+			t.Errorf("beside another status: %v, want ErrNotRunning", err)
+		}
+		if got := readFile(t, p.path); got != left {
+			t.Errorf("the process file holds %q, want it untouched", got)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -35,11 +36,15 @@ func (d specDoc) json(t *testing.T) []byte {
 	return data
 }
 
-// Stock specifications name neither a host nor an expiry, and their signer's certificate may have expired.
+// Stock specifications name neither a host nor an expiry, their signer's certificate signs itself and may have expired, and
+// what is not known in them does not matter.
+//
+// agent.md 16: 97-99
 func TestStockSpecification(t *testing.T) {
 	t.Parallel()
 	key := newSigningKey(t)
-	got, err := verifier{hostID: testHost}.open(key.sign(t, s3Doc().json(t)))
+	doc := s3Doc().with("DeploymentId", "arn:aws:codedeploy:us-east-1:123456789012:deployment/d-1")
+	got, err := verifier{hostID: testHost}.open(key.sign(t, doc.json(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,6 +58,58 @@ func TestStockSpecification(t *testing.T) {
 	}
 }
 
+// What a specification may say, and what it means when it does not.
+//
+// agent.md 16: 105-108
+func TestOptionalMembersOfASpecification(t *testing.T) {
+	t.Parallel()
+	key := newSigningKey(t)
+	overrides := func(o any) specDoc { return specDoc{"AgentActionOverrides": o} }
+	behavior := func(b any) specDoc {
+		return overrides(map[string]any{"AgentOverrides": map[string]any{"FileExistsBehavior": b}})
+	}
+	for name, test := range map[string]struct {
+		members specDoc
+		want    func(*executor.Deployment)
+	}{
+		"no overrides":              {overrides(nil), nil},
+		"empty overrides":           {overrides(map[string]any{}), nil},
+		"no agent overrides":        {overrides(map[string]any{"AgentOverrides": nil}), nil},
+		"empty agent overrides":     {overrides(map[string]any{"AgentOverrides": map[string]any{}}), nil},
+		"no behaviour":              {behavior(nil), nil},
+		"empty behaviour":           {behavior(""), nil},
+		"behaviour":                 {behavior("OVERWRITE"), func(d *executor.Deployment) { d.FileExistsBehavior = "OVERWRITE" }},
+		"behaviour in small":        {behavior("retain"), func(d *executor.Deployment) { d.FileExistsBehavior = "RETAIN" }},
+		"behaviour in any letters":  {behavior("OverWrite"), func(d *executor.Deployment) { d.FileExistsBehavior = "OVERWRITE" }},
+		"AppSpec file":              {specDoc{"AppSpecFilename": "ops/deploy.yml"}, func(d *executor.Deployment) { d.AppSpecFilename = "ops/deploy.yml" }},
+		"empty name of the AppSpec": {specDoc{"AppSpecFilename": ""}, nil},
+		"no events":                 {specDoc{"AllPossibleLifecycleEvents": nil}, nil},
+		"events":                    {specDoc{"AllPossibleLifecycleEvents": []string{"Install", "WarmUp"}}, func(d *executor.Deployment) { d.PossibleEvents = []string{"Install", "WarmUp"} }},
+		"creator and type": {specDoc{"DeploymentCreator": "codeDeployRollback", "DeploymentType": "BLUE_GREEN"},
+			func(d *executor.Deployment) { d.Creator, d.Type = "codeDeployRollback", "BLUE_GREEN" }},
+	} {
+		want := &executor.Deployment{
+			ID: "d-1", GroupID: "g", GroupName: "web", ApplicationName: "shop", Creator: "user", Type: "IN_PLACE",
+			AppSpecFilename: "appspec.yml", FileExistsBehavior: "DISALLOW",
+			Revision: source.Revision{S3: &source.S3{Bucket: "b", Key: "k", Type: bundle.Tgz}},
+		}
+		if test.want != nil {
+			test.want(want)
+		}
+		doc := s3Doc()
+		maps.Copy(doc, test.members)
+		got, err := verifier{hostID: testHost}.open(key.sign(t, doc.json(t)))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if diff := cmp.Diff(want, got.Deployment); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// agent.md 17: 2
 func TestPinnedSigner(t *testing.T) {
 	t.Parallel()
 	key, other := newSigningKey(t), newSigningKey(t)
@@ -76,6 +133,7 @@ func TestPinnedSigner(t *testing.T) {
 	}
 }
 
+// agent.md 16: 92-96, 100-104
 func TestRefusedSpecifications(t *testing.T) {
 	t.Parallel()
 	key := newSigningKey(t)
@@ -88,6 +146,7 @@ func TestRefusedSpecifications(t *testing.T) {
 		{"nil", nil, "is empty"},
 		{"empty", &awsapi.Envelope{Format: aws.String(awsapi.FormatPKCS7), Payload: aws.String("")}, "is empty"},
 		{"no format", &awsapi.Envelope{Payload: good.Payload}, `has the format ""`},
+		{"unknown format", &awsapi.Envelope{Format: aws.String("PKCS8/JSON"), Payload: good.Payload}, `has the format "PKCS8/JSON"`},
 		{"plain", &awsapi.Envelope{Format: aws.String(awsapi.FormatText), Payload: aws.String("{}")}, `has the format "TEXT/JSON"`},
 		{"plain in disguise", &awsapi.Envelope{Format: aws.String(awsapi.FormatPKCS7), Payload: aws.String(string(s3Doc().json(t)))}, "not a signed message"},
 		{"garbage in PEM", &awsapi.Envelope{Format: aws.String(awsapi.FormatPKCS7), Payload: aws.String(string(pem.EncodeToMemory(&pem.Block{Type: "PKCS7", Bytes: []byte("garbage")})))}, "cannot be read"},
@@ -99,15 +158,23 @@ func TestRefusedSpecifications(t *testing.T) {
 		{"folder names", key.sign(t, s3Doc().with("DeploymentGroupId", "../../etc").json(t)), "cannot be the name of a folder"},
 		{"AppSpec elsewhere", key.sign(t, s3Doc().with("AppSpecFilename", "../appspec.yml").json(t)), "leads out of the bundle"},
 		{"revision type", key.sign(t, s3Doc().with("Revision", map[string]any{"RevisionType": "Floppy"}).json(t)), `"Floppy"`},
-		{"no revision", key.sign(t, s3Doc().with("Revision", nil).json(t)), "lacks Revision, or its RevisionType"},
+		{"revision of null", key.sign(t, s3Doc().with("Revision", nil).json(t)), "lacks Revision, or its RevisionType"},
+		{"no revision", key.sign(t, s3Doc().without("Revision").json(t)), "lacks Revision, or its RevisionType"},
+		{"no revision type", key.sign(t, s3Doc().with("Revision", map[string]any{"S3Revision": map[string]any{}}).json(t)), "lacks Revision, or its RevisionType"},
+		{"rar", key.sign(t, s3Doc().with("Revision", map[string]any{"RevisionType": "S3",
+			"S3Revision": map[string]any{"Bucket": "b", "Key": "k", "BundleType": "rar"}}).json(t)), `"rar" is none of tar, tgz, zip`},
+		{"no location", key.sign(t, s3Doc().with("Revision", map[string]any{"RevisionType": "Local File",
+			"LocalRevision": map[string]any{"BundleType": "zip"}}).json(t)), "a local revision lacks Location"},
+		{"no bundle type", key.sign(t, s3Doc().with("Revision", map[string]any{"RevisionType": "Local Directory",
+			"LocalRevision": map[string]any{"Location": "/app"}}).json(t)), "a local revision lacks BundleType"},
 	}
 	for _, name := range []string{"DeploymentId", "DeploymentGroupId", "DeploymentGroupName", "ApplicationName"} {
-		for _, value := range []any{nil, ""} {
+		for what, doc := range map[string]specDoc{"no ": s3Doc().without(name), "null as ": s3Doc().with(name, nil), "empty ": s3Doc().with(name, "")} {
 			tests = append(tests, struct {
 				name     string
 				envelope *awsapi.Envelope
 				want     string
-			}{name, key.sign(t, s3Doc().with(name, value).json(t)), name + " is missing"})
+			}{what + name, key.sign(t, doc.json(t)), name + " is missing"})
 		}
 	}
 	for _, member := range []string{"Bucket", "Key", "BundleType"} {
@@ -144,6 +211,9 @@ func tampered(t *testing.T, e *awsapi.Envelope, from, to string) *awsapi.Envelop
 }
 
 // A refused specification is reported, and nothing of it is run or acknowledged.
+//
+// agent.md 16: 96
+// agent.md 17: 2
 func TestTamperedSpecificationIsReported(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)
