@@ -29,6 +29,18 @@ func TestMistakeSecondDeploymentMeetsItsOwnFiles(t *testing.T) {
 	}
 }
 
+// A second name, made by a backup for example, does not make a file somebody else's; and the backup stays.
+func TestInstalledFileWithASecondName(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	h.install(h.revision(all, files{"f": "1"}))
+	must(t, os.Link(h.app("f"), h.path("backup")))
+	h.install(h.revision(all, files{"f": "2"}))
+	if readFile(t, h.app("f")) != "2" || readFile(t, h.path("backup")) != "1" {
+		t.Error("want the new file, and the old one under its second name")
+	}
+}
+
 // Another agent's cleanup removes the folder that the plan counted on, and the application is gone.
 // users.md mistakes: 2
 func TestMistakeRenamedJarKeepsItsFolder(t *testing.T) {
