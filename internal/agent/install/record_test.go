@@ -33,6 +33,7 @@ func TestMistakeSecondDeploymentMeetsItsOwnFiles(t *testing.T) {
 func TestInstalledFileWithASecondName(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
+	must(t, os.MkdirAll(h.path("app"), 0o755)) // in a folder of its own the revision would meet nothing
 	h.install(h.revision(all, files{"f": "1"}))
 	must(t, os.Link(h.app("f"), h.path("backup")))
 	h.install(h.revision(all, files{"f": "2"}))
