@@ -3,6 +3,7 @@ package agent
 import (
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -26,6 +27,8 @@ func allHooks(destination string) string {
 }
 
 // The first deployment of a group has no revision to stop; the second runs the first one's script for it.
+//
+// agent.md 16: 85, 175, 176
 func TestSecondDeploymentStopsWithTheFirstRevisionsScript(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)
@@ -61,10 +64,11 @@ ValidateService two
 	}
 }
 
+// agent.md 16: 168, 195
 func TestLayoutOnDisk(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)
-	h.mustDeploy(h.put("d-ONE", files{"appspec.yml": allHooks(h.path("app")), "trace.sh": "#!/bin/sh\necho out; echo err >&2\n"}.zip(t)))
+	h.mustDeploy(h.put("d-ONE", files{"appspec.yml": allHooks(h.path("app")), "trace.sh": "#!/bin/sh\ncase $LIFECYCLE_EVENT in *Install) echo out;; *) echo err >&2;; esac\n"}.zip(t)))
 	if err := h.stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -80,10 +84,27 @@ func TestLayoutOnDisk(t *testing.T) {
 	}
 	wantContains(t, "instructions", readFile(t, h.path("root/deployment-instructions/group-1-install.json")),
 		`{"instructions":[{"type":"mkdir","directory":"`+h.path("app")+`"},{"type":"copy","source":"`)
-	scripts := readFile(t, deployment+"/logs/scripts.log")
-	wantContains(t, "scripts.log", scripts, "LifecycleEvent - BeforeInstall\n", "Script - trace.sh\n", "[stdout]out\n", "[stderr]err\n")
-	wantContains(t, "deployments log", readFile(t, h.path("root/deployment-logs/codedeploy-agent-deployments.log")),
-		"] [d-ONE]LifecycleEvent - BeforeInstall\n", "] [d-ONE][stdout]out\n")
+	var scripts, all string // what the logs hold, without the time
+	for _, event := range []struct{ name, output string }{
+		{"BeforeInstall", "[stdout]out"}, {"AfterInstall", "[stdout]out"}, {"ApplicationStart", "[stderr]err"}, {"ValidateService", "[stderr]err"},
+	} {
+		for _, line := range []string{"LifecycleEvent - " + event.name, "Script - trace.sh", event.output} {
+			scripts += line + "\n"
+			all += "[d-ONE]" + line + "\n"
+		}
+	}
+	for path, form := range map[string]struct{ stamp, want string }{
+		deployment + "/logs/scripts.log":                                {`(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d `, scripts},
+		h.path("root/deployment-logs/codedeploy-agent-deployments.log"): {`(?m)^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}\] `, all},
+	} {
+		stamp, log := regexp.MustCompile(form.stamp), readFile(t, path)
+		if n := len(stamp.FindAllString(log, -1)); n != strings.Count(log, "\n") {
+			t.Errorf("%s: %d lines of %d begin with the time", path, n, strings.Count(log, "\n"))
+		}
+		if diff := cmp.Diff(form.want, stamp.ReplaceAllString(log, "")); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", path, diff)
+		}
+	}
 	if entries, err := os.ReadDir(h.path("root/ongoing-deployment")); err != nil || len(entries) > 0 {
 		t.Errorf("tracking folder holds %v, %v; want nothing after the deployment", entries, err)
 	}

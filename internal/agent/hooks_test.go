@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"grapnel/internal/awsapi"
 )
 
@@ -27,6 +29,8 @@ func (h *host) afterInstall(deployment string, revision files) completion {
 	return h.run("AfterInstall", doc)
 }
 
+// agent.md 16: 85, 87, 179, 181, 182, 184-186, 189-191
+// agent.md 17: 12
 func TestHowHooksEnd(t *testing.T) {
 	t.Parallel()
 	const none = "\x00" // no such file in the bundle
@@ -43,11 +47,15 @@ func TestHowHooksEnd(t *testing.T) {
 			[]string{"scripts/gone.sh (AppSpec line 5) does not exist", "root/group-1/d-MISSING/deployment-archive/scripts/gone.sh"}, "Script - scripts/gone.sh\n"},
 		{"timed out", "#!/bin/sh\necho before\nsleep 12\n", []string{"location: hook.sh", "timeout: 1"}, 3,
 			[]string{"did not end within 1 seconds", "AppSpec line 5"}, "[stdout]before\n"},
+		{"cannot be made executable", none, []string{"location: " + strings.Repeat("../", 30) + "proc/self/status"}, 2,
+			[]string{"proc/self/status cannot be made executable", "operation not permitted"}, "Script - ../../"},
 		{"exit code", "#!/bin/sh\necho broken >&2\nexit 7\n", []string{"location: hook.sh"}, 4, []string{"hook.sh failed with exit code 7"}, "[stderr]broken\n"},
 		{"a signal", "#!/bin/sh\nkill -KILL $$\n", []string{"location: hook.sh"}, 4, []string{"ended by signal killed"}, ""},
 		{"a directory", none, []string{"location: folder"}, 4, []string{"folder could not be started"}, ""},
 		{"output left open", "#!/bin/sh\nsleep 12 &\necho started\n", []string{"location: hook.sh", "timeout: 1"}, 6,
 			[]string{"stdout was still open after 1 seconds", "sleep (", "2>&1 &"}, "[stdout]started\n"},
+		{"errors left open", "#!/bin/sh\nsleep 12 >/dev/null &\n", []string{"location: hook.sh", "timeout: 1"}, 6,
+			[]string{"stderr was still open after 1 seconds"}, ""},
 		{"background child with its outputs redirected", "#!/bin/sh\nsleep 1 >/dev/null 2>&1 &\n", []string{"location: hook.sh", "timeout: 5"}, 0, nil, ""},
 		{"no shebang", "echo from sh; exit 3\n", []string{"location: hook.sh"}, 4, []string{"exit code 3"}, "[stdout]from sh\n"},
 		{"output that is no UTF-8", "#!/bin/sh\nprintf 'caf\\351\\n'; exit 1\n", []string{"location: hook.sh"}, 4, nil, "[stdout]caf\uFFFD\n"},
@@ -64,6 +72,13 @@ func TestHowHooksEnd(t *testing.T) {
 				revision["folder/file"] = ""
 			}
 			end := h.afterInstall("d-"+strings.ToUpper(strings.Fields(test.name)[len(strings.Fields(test.name))-1]), revision)
+			script := strings.TrimPrefix(test.entry[0], "location: ")
+			if test.code == 0 {
+				script = ""
+			}
+			if end.ScriptName != script {
+				t.Errorf("script = %q, want %q", end.ScriptName, script)
+			}
 			if end.ErrorCode != test.code {
 				t.Errorf("code = %d, want %d (%s)", end.ErrorCode, test.code, end.Message)
 			}
@@ -104,6 +119,8 @@ func TestMessagesForScriptsThatAreNotThere(t *testing.T) {
 }
 
 // A script that is not in the bundle fails Install with the code of its own event, before anything on the host is changed.
+//
+// agent.md 16: 179
 func TestMissingScriptFailsBeforeAnythingChanges(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)
@@ -166,8 +183,11 @@ func TestScriptOutsideTheArchive(t *testing.T) {
 	wantContains(t, "agent's log", h.log.String(), "the script lies outside the bundle")
 }
 
-// Mistake 5 of users.md: runas parsed and ignored.
-func TestRunAs(t *testing.T) {
+// runas was parsed and ignored.
+//
+// agent.md 16: 186
+// users.md mistakes: 5
+func TestMistake5RunAs(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: run the tests as root to try runas")
@@ -197,8 +217,12 @@ func TestRunAs(t *testing.T) {
 	wantContains(t, "message", failing.Message, "run as user "+user, "exit code 5")
 }
 
-// Mistake 7 of users.md: the first 2 KB of the output kept instead of the last.
-func TestReportHasTheLastLines(t *testing.T) {
+// The first 2 KB of the output were kept instead of the last.
+//
+// agent.md 16: 87, 194
+// agent.md 17: 10
+// users.md mistakes: 7
+func TestMistake7ReportHasTheLastLines(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)
 	end := h.afterInstall("d-TAIL", oneHook("#!/bin/sh\ni=0; while [ $i -lt 1000 ]; do echo line $i; i=$((i+1)); done; echo the reason >&2; exit 1\n", "location: hook.sh"))
@@ -215,6 +239,8 @@ func TestReportHasTheLastLines(t *testing.T) {
 	}
 }
 
+// agent.md 16: 188
+// agent.md 17: 13
 func TestHookEnvironment(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)
@@ -233,7 +259,10 @@ func TestHookEnvironment(t *testing.T) {
 	}
 }
 
-// Scripts run in the AppSpec's order, and the first that fails ends the event.
+// Scripts run in the AppSpec's order, and the first that fails ends the event. One that was packed without its execute bit
+// gets it.
+//
+// agent.md 16: 180, 193
 func TestFirstFailingScriptEndsTheEvent(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)
@@ -253,7 +282,9 @@ func TestFirstFailingScriptEndsTheEvent(t *testing.T) {
 	wantContains(t, "agent's log", h.log.String(), "the script was not executable and is made so")
 }
 
-// A broken script of the old revision blocks every later deployment unless one knows the way past it.
+// A broken revision blocks every later deployment unless one knows the way past it.
+//
+// agent.md 16: 178
 func TestFailureOfThePreviousRevisionSaysSo(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)
@@ -263,14 +294,147 @@ func TestFailureOfThePreviousRevisionSaysSo(t *testing.T) {
 	end := h.run("ApplicationStop", h.put("d-SECOND", second.zip(t)))
 	wantContains(t, "message", end.Message, "exit code 9", h.archive("d-FIRST"), "--ignore-application-stop-failures")
 
+	wantLost := func(deployment, event, want string) {
+		t.Helper()
+		end := h.run(event, h.put(deployment, second.zip(t)))
+		if end.ErrorCode != awsapi.CodeUnknownError {
+			t.Errorf("code = %d, want 5 when the previous revision is gone", end.ErrorCode)
+		}
+		wantContains(t, "message", end.Message, want, h.archive("d-FIRST"), "--ignore-application-stop-failures")
+	}
+	if err := os.Rename(h.archive("d-FIRST")+"/appspec.yml", h.archive("d-FIRST")+"/lost.yml"); err != nil {
+		t.Fatal(err)
+	}
+	wantLost("d-THIRD", "ApplicationStop", "no AppSpec file")
 	if err := os.RemoveAll(h.archive("d-FIRST")); err != nil {
 		t.Fatal(err)
 	}
-	end = h.run("BeforeBlockTraffic", h.put("d-THIRD", second.zip(t)))
-	if end.ErrorCode != awsapi.CodeUnknownError {
-		t.Errorf("code = %d, want 5 when the previous revision is gone", end.ErrorCode)
+	wantLost("d-FOURTH", "BeforeBlockTraffic", "no unpacked revision at ")
+}
+
+// tracing is a revision that says for each of its hooks what runs and of which revision.
+func tracing(log, revision string, events ...string) files {
+	spec := "version: 0.0\nos: linux\nhooks:\n"
+	for _, event := range events {
+		spec += "  " + event + ":\n    - location: trace.sh\n"
 	}
-	wantContains(t, "message", end.Message, "no unpacked revision at "+h.archive("d-FIRST"), "--ignore-application-stop-failures")
+	return files{"appspec.yml": spec, "trace.sh": "#!/bin/sh\necho \"$LIFECYCLE_EVENT " + revision + "\" | tee -a " + log + "\n"}
+}
+
+// Whose scripts an event runs: on the first deployment there is nobody's for what comes before the installation, later it is
+// the last successful revision, and when a blue/green deployment is rolled back, the revision that came last, or the last
+// successful one again for what follows. The output goes to the log of the deployment that runs them.
+//
+// agent.md 16: 175-177, 196
+func TestRevisionOfEachEvent(t *testing.T) {
+	t.Parallel()
+	h := startHost(t)
+	log := h.path("trace")
+	all := []string{"BeforeBlockTraffic", "AfterBlockTraffic", "ApplicationStop", "BeforeInstall", "AfterInstall", "ApplicationStart",
+		"BeforeAllowTraffic", "AfterAllowTraffic", "ValidateService"}
+	before := all[:3]
+	trace := func(doc specDoc, events ...string) string {
+		t.Helper()
+		writeFile(t, log, "")
+		for _, event := range events {
+			if end := h.run(event, doc); end.Status == awsapi.CommandStatusFailed {
+				t.Fatalf("%s: %+v", event, end)
+			}
+		}
+		return readFile(t, log)
+	}
+	good := h.put("d-GOOD", tracing(log, "good", all...).zip(t))
+	if got := trace(good, before...); got != "" {
+		t.Errorf("before the first revision was there, these scripts ran:\n%s", got)
+	}
+	for _, event := range []string{"DownloadBundle", "Install"} {
+		h.run(event, good)
+	}
+	bad := h.put("d-BAD", tracing(log, "bad", all...).zip(t))
+	if diff := cmp.Diff("BeforeBlockTraffic good\nAfterBlockTraffic good\nApplicationStop good\n", trace(bad, before...)); diff != "" {
+		t.Errorf("before the second (-want +got):\n%s", diff)
+	}
+	for _, deployment := range []string{"d-GOOD", "d-BAD"} {
+		path := filepath.Join(filepath.Dir(h.archive(deployment)), "logs", "scripts.log")
+		if got, want := exists(path) && strings.Contains(readFile(t, path), "[stdout]ApplicationStop good\n"), deployment == "d-BAD"; got != want {
+			t.Errorf("the log of %s has the output: %v, want %v", deployment, got, want)
+		}
+	}
+	h.run("DownloadBundle", bad) // the most recent one, and never installed
+	if diff := cmp.Diff("BeforeInstall bad\nAfterInstall bad\nApplicationStart bad\nBeforeAllowTraffic bad\nAfterAllowTraffic bad\nValidateService bad\n",
+		trace(bad, all[3:]...)); diff != "" {
+		t.Errorf("of the second (-want +got):\n%s", diff)
+	}
+	back := h.put("d-BACK", nil).with("DeploymentCreator", "codeDeployRollback").with("DeploymentType", "BLUE_GREEN")
+	if diff := cmp.Diff("BeforeBlockTraffic bad\nAfterBlockTraffic bad\nApplicationStop good\nBeforeAllowTraffic good\nAfterAllowTraffic good\n",
+		trace(back, append(before, "BeforeAllowTraffic", "AfterAllowTraffic")...)); diff != "" {
+		t.Errorf("rolling back (-want +got):\n%s", diff)
+	}
+}
+
+// agent.md 16: 197
+func TestEventWithoutScriptsWritesNoLog(t *testing.T) {
+	t.Parallel()
+	h := startHost(t)
+	h.mustDeploy(h.put("d-QUIET", files{"appspec.yml": "version: 0.0\nos: linux\n"}.zip(t)))
+	if err := h.stop(); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{filepath.Join(filepath.Dir(h.archive("d-QUIET")), "logs"), h.path("root/deployment-logs")} {
+		if exists(path) {
+			t.Errorf("%s is there although no script ran", path)
+		}
+	}
+}
+
+// Events of one's own are run like any other when the service lists them, and must then be in the AppSpec.
+//
+// agent.md 16: 108, 139
+// agent.md 17: 15
+func TestEventsOfOnesOwn(t *testing.T) {
+	t.Parallel()
+	h := startHost(t)
+	log := h.path("trace")
+	doc := h.put("d-OWN", tracing(log, "own", "AfterInstall", "WarmUp").zip(t))
+	own := doc.with("AllPossibleLifecycleEvents", []string{"DownloadBundle", "Install", "AfterInstall", "WarmUp"})
+	for _, event := range []string{"DownloadBundle", "Install", "AfterInstall", "WarmUp"} {
+		if end := h.run(event, own); end.Status != awsapi.CommandStatusSucceeded {
+			t.Fatalf("%s: %+v", event, end)
+		}
+	}
+	if got := readFile(t, log); got != "AfterInstall own\nWarmUp own\n" {
+		t.Errorf("trace = %q", got)
+	}
+	for _, test := range []struct {
+		events []string
+		want   string
+	}{
+		{[]string{}, ""}, // as if nothing were said
+		{[]string{"DownloadBundle", "Install", "AfterInstall"}, "hooks for events that this deployment does not have: WarmUp"},
+		{[]string{"DownloadBundle", "Install", "AfterInstall", "WarmUp", "CoolDown"}, "no hooks for the custom events CoolDown"},
+	} {
+		end := h.run("Install", doc.with("AllPossibleLifecycleEvents", test.events))
+		if failed := end.Status == awsapi.CommandStatusFailed; failed != (test.want != "") {
+			t.Errorf("with the events %q Install ended with %+v", test.events, end)
+		}
+		wantContains(t, "message", end.Message, test.want)
+	}
+}
+
+// The AppSpec file may have another name, for every command.
+//
+// agent.md 16: 107
+func TestAppSpecOfAnotherName(t *testing.T) {
+	t.Parallel()
+	h := startHost(t)
+	log := h.path("trace")
+	revision := tracing(log, "other", "AfterInstall")
+	revision["ops/deploy.yml"] = revision["appspec.yml"]
+	revision["appspec.yml"] = "nothing of use\n"
+	h.mustDeploy(h.put("d-NAMED", revision.zip(t)).with("AppSpecFilename", "ops/deploy.yml"))
+	if got := readFile(t, log); got != "AfterInstall other\n" {
+		t.Errorf("trace = %q", got)
+	}
 }
 
 func TestUnsupportedCommand(t *testing.T) {
@@ -283,6 +447,8 @@ func TestUnsupportedCommand(t *testing.T) {
 }
 
 // 200 MB of output must neither take the agent's memory nor its time; this is a tenth of it.
+//
+// agent.md 17: 10, 11
 func TestMuchOutput(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)
@@ -313,6 +479,8 @@ func TestHooksThatNeverRunAreNamed(t *testing.T) {
 
 // A location may leave the bundle, so it may lead to anything; but the modes of devices and pipes are not the agent's to
 // change.
+//
+// agent.md 16: 181
 func TestDevicesAreNotMadeExecutable(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)

@@ -65,7 +65,7 @@ func (e *Executor) installOptions(d *Deployment, app *loadedAppSpec) install.Opt
 
 // checkEvents compares the AppSpec's hooks with the events that the service knows, if it told them (agent.md 5.3).
 func checkEvents(app *loadedAppSpec, d *Deployment) error {
-	if d.PossibleEvents == nil {
+	if len(d.PossibleEvents) == 0 {
 		return nil
 	}
 	var unknown, missing []string
