@@ -45,7 +45,7 @@ type Options struct {
 	Replace bool // remove what is at dst first; otherwise dst must not hold anything
 
 	// Permissive takes what tar and unzip take although it is refused by default: of absolute names the leading slashes are
-	// dropped, entries with ".." in their names are left out, devices and pipes of a tar are made, and what it unpacks to is
+	// dropped, entries with ".." in their names are left out, symbolic links may lead anywhere, devices and pipes of a tar are made, and what it unpacks to is
 	// not compared with what is free. Nothing is written outside dst for all that, and no hard link leads there.
 	Permissive bool
 	Notice     func(entry, what string) // hears of what Permissive left out; nil = nobody

@@ -195,7 +195,7 @@ var sample = []member{
 	{name: "scripts/", mode: fs.ModeDir | 0o555},
 	{name: "scripts/start.sh", mode: 0o755, text: "#!/bin/sh\n"},
 	{name: "scripts/current", mode: link, text: "start.sh"},
-	{name: "shared", mode: link, text: "/var/shared"},
+	{name: "shared", mode: link, text: "deep/er/later"},
 	{name: "deep/er/file", mode: 0o666, text: "deep"},
 	{name: "empty/", mode: fs.ModeDir | 0o777},
 }
@@ -208,7 +208,7 @@ func TestExtractKeepsModesLinksAndTimes(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{
 		"appspec.yml": "-rw-r--r-- version: 0.0\n", "scripts": "dr-xr-xr-x", "scripts/start.sh": "-rwxr-xr-x #!/bin/sh\n",
-		"scripts/current": "-> start.sh", "shared": "-> /var/shared",
+		"scripts/current": "-> start.sh", "shared": "-> deep/er/later",
 		"deep": "drwxr-xr-x", "deep/er": "drwxr-xr-x", "deep/er/file": "-rw-rw-rw- deep", "empty": "drwxrwxrwx",
 	}
 	for name, c := range map[string]struct {
@@ -217,7 +217,7 @@ func TestExtractKeepsModesLinksAndTimes(t *testing.T) {
 	}{
 		"tar": {tarOf(t, sample...), Tar}, "gzip called tar": {tgzOf(t, sample...), Tar}, "tgz": {tgzOf(t, sample...), Tgz}, "zip": {zipOf(t, sample...), Zip},
 	} {
-		dst, stats, err := extract(t, c.data, c.typ, Options{})
+		dst, stats, err := extract(t, c.data, c.typ, Options{Permissive: true})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -262,7 +262,7 @@ func TestMistake8NothingIsWrittenThroughALinkThatLeaves(t *testing.T) {
 		"link made between two files": {{name: "d/1", text: "1"}, {name: "out", mode: link, text: outside}, {name: "out/2", text: "evil"}},
 	} {
 		for typ, data := range map[Type][]byte{Tar: tarOf(t, members...), Zip: zipOf(t, members...)} {
-			dst, _, err := extract(t, data, typ, Options{})
+			dst, _, err := extract(t, data, typ, Options{Permissive: true})
 			wantDefect(t, fmt.Sprintf("%s in %s", name, typ), err, members[len(members)-1].name, "")
 			gone(t, name, dst)
 		}
@@ -338,7 +338,7 @@ func TestRefusedNames(t *testing.T) {
 func TestMistake9HardLinks(t *testing.T) {
 	t.Parallel()
 	dst, stats, err := extract(t, tarOf(t, member{name: "a", mode: 0o600, text: "text"}, member{name: "d/b", text: "a", hard: true},
-		member{name: "l", mode: link, text: "a"}, member{name: "m", text: "l", hard: true}), Tar, Options{})
+		member{name: "l", mode: link, text: "a"}, member{name: "m", text: "l", hard: true}), Tar, Options{Permissive: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -370,7 +370,7 @@ func TestMistake9HardLinks(t *testing.T) {
 		"below a link":   {[]member{{name: "a", text: "1"}, {name: "out", mode: link, text: filepath.Dir(outside)}, {name: "out/x", text: "a", hard: true}}, "outside the archive"},
 		"onto a folder":  {[]member{{name: "a", text: "1"}, {name: "x/", mode: dir}, {name: "x", text: "a", hard: true}}, "as a file and as a folder"},
 	} {
-		dst, _, err := extract(t, tarOf(t, c.members...), Tar, Options{})
+		dst, _, err := extract(t, tarOf(t, c.members...), Tar, Options{Permissive: true})
 		wantDefect(t, name, err, c.members[len(c.members)-1].name, c.text)
 		gone(t, name, dst)
 	}
@@ -550,7 +550,7 @@ func TestOwners(t *testing.T) {
 		uid, gid uint32
 		mode     fs.FileMode
 	}{{false, 0, 0, 0o755}, {true, 1234, 2345, fs.ModeSetuid | 0o755}} {
-		dst, _, err := extract(t, b.Bytes(), Tar, Options{Owners: c.owners})
+		dst, _, err := extract(t, b.Bytes(), Tar, Options{Owners: c.owners, Permissive: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -775,7 +775,7 @@ func writeTree(t *testing.T, dir string) {
 		os.Chmod(filepath.Join(dir, "empty"), 0o600),
 		os.Mkdir(filepath.Join(dir, "folder"), 0o750),
 		os.Symlink("scripts/start.sh", filepath.Join(dir, "link")),
-		os.Symlink("/no/where", filepath.Join(dir, "dangling")),
+		os.Symlink("no/where", filepath.Join(dir, "dangling")),
 		os.Chtimes(filepath.Join(dir, "appspec.yml"), oldTime, oldTime),
 		os.Chtimes(filepath.Join(dir, "folder"), oldTime, oldTime),
 	} {
@@ -848,7 +848,7 @@ func TestStripWrapperOddities(t *testing.T) {
 	}
 	elsewhere := t.TempDir()
 	writeTree(t, elsewhere)
-	dst, _, err = extract(t, tarOf(t, member{name: "top", mode: link, text: elsewhere}), Tar, Options{})
+	dst, _, err = extract(t, tarOf(t, member{name: "top", mode: link, text: elsewhere}), Tar, Options{Permissive: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -903,5 +903,28 @@ func TestPackRefuses(t *testing.T) {
 	cancel()
 	if _, err := Pack(ctx, io.Discard, dir); !errors.Is(err, context.Canceled) {
 		t.Errorf("ended context: error = %v", err)
+	}
+}
+
+// A link out of the archive is an invitation to write or read there; who needs one says so. Links within are as they were.
+func TestLinksOutOfTheArchive(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, target string
+		leaves       bool
+	}{
+		{"link", "/etc/passwd", true}, {"link", "../up", true}, {"a/link", "../../up", true}, {"a/link", "../b/../../up", true},
+		{"a/link", "../b", false}, {"link", "a/../b", false}, {"link", "dangling", false},
+	} {
+		members := []member{{name: test.name, mode: link, text: test.target}}
+		for typ, data := range map[Type][]byte{Tar: tarOf(t, members...), Tgz: tgzOf(t, members...), Zip: zipOf(t, members...)} {
+			_, _, err := extract(t, data, typ, Options{})
+			if defect := (*Error)(nil); errors.As(err, &defect) != test.leaves || (err != nil) != test.leaves {
+				t.Errorf("%s: %s -> %s: %v, want it refused: %v", typ, test.name, test.target, err, test.leaves)
+			}
+			if _, _, err := extract(t, data, typ, Options{Permissive: true}); err != nil {
+				t.Errorf("%s: %s -> %s with Permissive: %v", typ, test.name, test.target, err)
+			}
+		}
 	}
 }

@@ -170,10 +170,12 @@ func readBlock(r io.Reader, block []byte) (n int, err error) {
 // isZero reports whether a block holds nothing but zeros.
 func isZero(block []byte) bool { return len(bytes.TrimLeft(block, "\x00")) == 0 }
 
-// symlink makes a symbolic link with whatever target it has (agent.md 10.4, 17).
+// symlink makes a symbolic link, by default only within the archive: through any other, scripts and later deployments would
+// reach what the bundle has no business with. Stock agents take every target (agent.md 10.4), as does Permissive.
 func (w *writer) symlink(name string, dir *folder, base string, e *entry) error {
-	if w.options.RejectTraversal && leaves(name, e.link) {
-		return &Error{Message: fmt.Sprintf("it is a symbolic link to %q, outside the archive, and this host rejects that (reject_path_traversal_in_bundle)", e.link)}
+	if (!w.options.Permissive || w.options.RejectTraversal) && leaves(name, e.link) {
+		return &Error{Message: fmt.Sprintf("it is a symbolic link to %q, outside the archive; link within the bundle, or make the link "+
+			"in a hook, or set trust_bundles in the agent's configuration (and not reject_path_traversal_in_bundle)", e.link)}
 	}
 	if err := replacing(dir, base, func() error { return dir.symlink(e.link, base) }); err != nil {
 		return err
