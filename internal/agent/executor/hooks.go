@@ -136,14 +136,14 @@ func (r scriptRun) output(location string) func(stream string, line []byte) {
 func (r scriptRun) prepare(s appspec.Script) *ScriptError {
 	archive := r.from.dir.archive()
 	path := scriptPath(archive, s.Location)
-	if isOutside(archive, s.Location) && r.confined {
+	if appspec.ClimbsOut(s.Location) && r.confined {
 		return &ScriptError{Code: awsapi.CodeScriptMissing, Script: s.Location, Message: fmt.Sprintf(
 			"script %s (AppSpec line %d) lies outside the bundle, which reject_path_traversal_in_bundle does not allow: move it into the bundle", s.Location, s.Line)}
 	}
 	if failure := findScript(archive, s); failure != nil {
 		return failure
 	}
-	if isOutside(archive, s.Location) {
+	if appspec.ClimbsOut(s.Location) {
 		r.agentLog.Warn("the script lies outside the bundle, so the revision does not decide what it does", slog.String("script", path))
 	}
 	info, err := os.Stat(path)

@@ -18,7 +18,7 @@ func (e *Executor) preflight(archive string, app *loadedAppSpec) (doubts []strin
 	next := true
 	for _, event := range afterInstall() {
 		for _, s := range app.Hooks[event] {
-			if isOutside(archive, s.Location) {
+			if appspec.ClimbsOut(s.Location) {
 				next = false // may be made by this Install
 				continue
 			}

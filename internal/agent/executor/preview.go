@@ -134,10 +134,10 @@ func (p *preview) planned(event string, s appspec.Script, from chosen, app *load
 // it that could mend it.
 func (p *preview) problem(s appspec.Script, archive string, app *loadedAppSpec) (problem string, certain bool) {
 	if failure := findScript(archive, s); failure != nil {
-		return failure.Message, !isOutside(archive, s.Location)
+		return failure.Message, !appspec.ClimbsOut(s.Location)
 	}
 	if err := p.executor.foresee(scriptPath(archive, s.Location), s, app); err != nil {
-		return err.Error(), len(p.out.Scripts) == 0 && !isOutside(archive, s.Location)
+		return err.Error(), len(p.out.Scripts) == 0 && !appspec.ClimbsOut(s.Location)
 	}
 	return "", false
 }
@@ -170,7 +170,7 @@ func (p *preview) lookAtOthers(app *loadedAppSpec) {
 			continue
 		}
 		for _, s := range app.Hooks[event] {
-			if failure := findScript(p.temp.archive(), s); failure != nil && !isOutside(p.temp.archive(), s.Location) {
+			if failure := findScript(p.temp.archive(), s); failure != nil && !appspec.ClimbsOut(s.Location) {
 				p.fail(failure)
 			}
 		}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -139,9 +138,4 @@ func scriptPath(archive, location string) string {
 		path = strings.ReplaceAll(path, "//", "/")
 	}
 	return path
-}
-
-func isOutside(archive, location string) bool {
-	rest, inside := strings.CutPrefix(filepath.Clean(scriptPath(archive, location)), archive)
-	return !inside || rest != "" && rest[0] != '/'
 }

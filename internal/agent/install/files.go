@@ -50,7 +50,7 @@ func (p *Plan) place(ctx context.Context, f appspec.File) error {
 	itself, err := lstat(source)
 	if isAbsent(err) {
 		p.refuse(destination, "files (%s): the source %q is not in the bundle.%s", p.where(f.Line), f.Source,
-			strings.TrimSuffix(suggestion(p.options.Archive, "source", f.Source), "."))
+			strings.TrimSuffix(appspec.Probably(p.options.Archive, "source", f.Source), "."))
 		return nil
 	} else if err != nil {
 		return fmt.Errorf("cannot read the bundle: %w", err)
@@ -71,38 +71,21 @@ func (p *Plan) place(ctx context.Context, f appspec.File) error {
 // some people rely on it.
 func (p *Plan) leavesArchive(f appspec.File) (refused bool) {
 	if !p.options.Flags.RejectPathTraversal {
-		if climbsOut(f.Source) {
+		if appspec.ClimbsOut(f.Source) {
 			p.options.Log.Warn("a source of the AppSpec lies outside the bundle", slog.String("source", f.Source), slog.Int("line", f.Line))
 		}
 		return false
 	}
 	const reason = "files (%s): the %s %q climbs out with \"..\", which reject_path_traversal_in_bundle forbids"
-	if climbsOut(f.Source) {
+	if appspec.ClimbsOut(f.Source) {
 		p.refuse(f.Destination, reason, p.where(f.Line), "source", f.Source)
 		refused = true
 	}
-	if climbsOut(f.Destination) {
+	if appspec.ClimbsOut(f.Destination) {
 		p.refuse(f.Destination, reason, p.where(f.Line), "destination", f.Destination)
 		refused = true
 	}
 	return refused
-}
-
-// climbsOut reports whether a path goes above the folder that it starts in, judged by its text.
-func climbsOut(path string) bool {
-	depth := 0
-	for element := range strings.SplitSeq(filepath.ToSlash(path), "/") {
-		switch element {
-		case "", ".":
-		case "..":
-			if depth--; depth < 0 {
-				return true
-			}
-		default:
-			depth++
-		}
-	}
-	return false
 }
 
 // makeAncestors makes the missing folders above path, the topmost first. It reports whether they can be made.

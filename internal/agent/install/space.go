@@ -15,15 +15,27 @@ import (
 // HasRoom returns an error when the mount on which path lies, or would lie once it exists, has no room for so many more
 // bytes and files. The error names the mount, what is needed and what is free, and says what to do.
 func HasRoom(path string, bytes, files int64) error {
-	m, err := mountOf(path)
+	free, err := FreeAt(path)
 	if err != nil {
 		return err
 	}
-	d := demand{mount: m, bytes: bytes, files: files}
-	if reason := d.shortage("this"); reason != "" {
-		return errors.New(reason + ". " + roomAdvice)
+	return free(bytes, files)
+}
+
+// FreeAt looks at the mount on which path lies, or would lie once it exists. The function that it returns compares with what
+// was free then: it fails when so many bytes and files in all have no room, and says what to do.
+func FreeAt(path string) (func(bytes, files int64) error, error) {
+	m, err := mountOf(path)
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	return func(bytes, files int64) error {
+		d := demand{mount: m, bytes: bytes, files: files}
+		if reason := d.shortage("this"); reason != "" {
+			return errors.New(reason + ". " + roomAdvice)
+		}
+		return nil
+	}, nil
 }
 
 // MountOf returns the folder on which the file system is mounted that path lies on, or would lie on once it exists.

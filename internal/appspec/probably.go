@@ -1,4 +1,4 @@
-package install
+package appspec
 
 import (
 	"fmt"
@@ -6,18 +6,16 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"grapnel/internal/appspec"
 )
 
-// suggestion is a sentence that names the file of an archive which was probably meant by a path that is not there, "" when
+// Probably is a sentence that names the file of an archive which was probably meant by a path that is not there, "" when
 // nothing comes close. key is the AppSpec's key whose value the path is.
-func suggestion(archive, key, wanted string) string {
+func Probably(archive, key, wanted string) string {
 	files := filesOf(archive)
 	if near := sameEnding(files, wanted); near != "" {
 		return fmt.Sprintf(" The bundle has %q: write \"%s: %s\".", near, key, near)
 	}
-	if near := appspec.Suggest(wanted, files); near != "" {
+	if near := Suggest(wanted, files); near != "" {
 		return fmt.Sprintf(" Did you mean %q, which is in the bundle?", near)
 	}
 	return ""
