@@ -63,7 +63,9 @@ func (e *Executor) Preview(ctx context.Context, d *Deployment, events []string, 
 		}
 		if err != nil {
 			p.fail(fmt.Errorf("%s would fail: %w", event, err))
-			break // what comes after it does not happen
+		}
+		if err != nil && event == string(lifecycle.DownloadBundle) {
+			break // nothing is known of the revision
 		}
 	}
 	p.nameBundle()

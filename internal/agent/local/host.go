@@ -78,7 +78,7 @@ func newExecutor(ctx context.Context, cfg config.Config, d *deployment, log *slo
 	if err != nil {
 		return nil, err
 	}
-	id := identity.Identity{Region: os.Getenv("AWS_REGION")}
+	var id identity.Identity
 	if d.Revision.S3 != nil {
 		if id, err = identify(ctx, cfg, log); err != nil {
 			return nil, err

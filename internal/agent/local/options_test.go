@@ -1,6 +1,8 @@
 package local
 
 import (
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -57,6 +59,35 @@ func TestDefaults(t *testing.T) {
 	d, err := o.deployment()
 	if err != nil || d.ApplicationName != "s3://bucket/key?versionId=1" {
 		t.Errorf("application name = %q (%v), want the location", d.ApplicationName, err)
+	}
+}
+
+// Of two mistakes the one that stock agents look for first is told.
+func TestOrderOfValidation(t *testing.T) {
+	t.Parallel()
+	empty, file := t.TempDir(), filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct{ args, want string }{
+		{"-t rar -l https://%zz", "--type"},
+		{"-l https://%zz -e Install,DownloadBundle", "cannot be understood"},
+		{"-l http://x -e Install,DownloadBundle", "not encrypted"},
+		{"-l /nowhere/at/all -e Install,DownloadBundle", "cannot be used"},
+		{"-l " + file + " -e Install,DownloadBundle", "is a file and the type is directory"},
+		{"-l " + empty + " -t tar -e Install,DownloadBundle", "is a folder and the type is tar"},
+		{"-l " + empty + " -e Install,DownloadBundle", "has no appspec.yml"},
+		{"-l s3://b/k -t tar -e AfterInstall,Install,DownloadBundle", "AfterInstall cannot come before DownloadBundle"},
+		{"-l s3://b/k -t tar -e AfterInstall,Install,lower", "AfterInstall cannot come before Install"},
+		{"-l s3://b/k -t tar -e lower -b WHAT", "is no name of an event"},
+	} {
+		o, err := parse(strings.Fields(row.args))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := o.deployment(); err == nil || !strings.Contains(err.Error(), row.want) {
+			t.Errorf("%s: error = %v, want one about %q", row.args, err, row.want)
+		}
 	}
 }
 
