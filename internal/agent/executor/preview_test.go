@@ -8,6 +8,7 @@ import (
 
 	"grapnel/internal/agent/install"
 	"grapnel/internal/agent/source"
+	"grapnel/internal/appspec"
 	"grapnel/internal/lifecycle"
 )
 
@@ -56,6 +57,29 @@ func TestPreview(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
 			t.Errorf("the preview has made %s", name)
 		}
+	}
+}
+
+// Scripts outside the bundle are looked for from the folder that the deployment will have, however deep the temporary one is.
+func TestPreviewOfScriptsOutside(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "there.sh"), nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p := &preview{
+		executor: executorAt(t, filepath.Join(dir, "root")), deployment: &Deployment{ID: "d-1", GroupID: "group"}, temp: "/deep/as/can/be",
+		out: &Preview{Changes: []install.Change{{Action: install.Create, Path: filepath.Join(dir, "made.sh")}}},
+	}
+	for name, want := range map[string]string{"there.sh": "", "made.sh": "", "missing.sh": filepath.Join(dir, "missing.sh") + " is not there now"} {
+		got, certain := p.problem(appspec.Script{Location: "../../../../" + name}, chosen{dir: p.temp}, nil)
+		if certain || !strings.HasSuffix(got, want) || (got == "") != (want == "") {
+			t.Errorf("%s: %q, certain %v; want %q, which is not certain", name, got, certain, want)
+		}
+	}
+	p.executor.Hardening.RejectPathTraversal = true
+	if got, certain := p.problem(appspec.Script{Location: "../../../../there.sh"}, chosen{dir: p.temp}, nil); !certain || !strings.Contains(got, "reject_path_traversal") {
+		t.Errorf("with the flag: %q, certain %v", got, certain)
 	}
 }
 
