@@ -137,8 +137,7 @@ func (r scriptRun) prepare(s appspec.Script) *ScriptError {
 	archive := r.from.dir.archive()
 	path := scriptPath(archive, s.Location)
 	if appspec.ClimbsOut(s.Location) && r.confined {
-		return &ScriptError{Code: awsapi.CodeScriptMissing, Script: s.Location, Message: fmt.Sprintf(
-			"script %s (AppSpec line %d) lies outside the bundle, which reject_path_traversal_in_bundle does not allow: move it into the bundle", s.Location, s.Line)}
+		return outsideRefused(s)
 	}
 	if failure := findScript(archive, s); failure != nil {
 		return failure
@@ -161,6 +160,12 @@ func (r scriptRun) prepare(s appspec.Script) *ScriptError {
 		}
 	}
 	return nil
+}
+
+// outsideRefused is the failure of a script that lies outside the bundle where that is not allowed.
+func outsideRefused(s appspec.Script) *ScriptError {
+	return &ScriptError{Code: awsapi.CodeScriptMissing, Script: s.Location, Message: fmt.Sprintf(
+		"script %s (AppSpec line %d) lies outside the bundle, which reject_path_traversal_in_bundle does not allow: move it into the bundle", s.Location, s.Line)}
 }
 
 // blame completes a failure with the event's output and says whose script it was: it is a frequent surprise that events

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -63,7 +64,9 @@ func (e *Executor) Preview(ctx context.Context, d *Deployment, events []string, 
 		}
 		if err != nil {
 			p.fail(fmt.Errorf("%s would fail: %w", event, err))
-			break // what comes after it does not happen
+		}
+		if err != nil && event == string(lifecycle.DownloadBundle) {
+			break // nothing is known of the revision
 		}
 	}
 	p.nameBundle()
@@ -126,20 +129,42 @@ func (p *preview) planned(event string, s appspec.Script, from chosen, app *load
 	if from.previous {
 		planned.Previous = from.dir.archive()
 	}
-	planned.Problem, planned.Fails = p.problem(s, from.dir.archive(), app)
+	planned.Problem, planned.Fails = p.problem(s, from, app)
 	return planned
 }
 
 // problem foresees the failure of a script. It is certain when the script is not in the bundle, or when nothing runs before
 // it that could mend it.
-func (p *preview) problem(s appspec.Script, archive string, app *loadedAppSpec) (problem string, certain bool) {
+func (p *preview) problem(s appspec.Script, from chosen, app *loadedAppSpec) (problem string, certain bool) {
+	archive := from.dir.archive()
+	if appspec.ClimbsOut(s.Location) {
+		return p.problemOutside(s, from)
+	}
 	if failure := findScript(archive, s); failure != nil {
-		return failure.Message, !appspec.ClimbsOut(s.Location)
+		return failure.Message, true
 	}
 	if err := p.executor.foresee(scriptPath(archive, s.Location), s, app); err != nil {
-		return err.Error(), len(p.out.Scripts) == 0 && !appspec.ClimbsOut(s.Location)
+		return err.Error(), len(p.out.Scripts) == 0
 	}
 	return "", false
+}
+
+// problemOutside looks for a script that is not in the bundle where it will be: the way there begins at the deployment's own
+// folder and not at the temporary one.
+func (p *preview) problemOutside(s appspec.Script, from chosen) (problem string, certain bool) {
+	if p.executor.Hardening.RejectPathTraversal {
+		return outsideRefused(s).Message, true
+	}
+	archive := from.dir.archive()
+	if from.dir == p.temp {
+		archive = p.executor.layout.deployment(p.deployment.GroupID, p.deployment.ID).archive()
+	}
+	path := filepath.Clean(scriptPath(archive, s.Location))
+	_, err := os.Stat(path)
+	if err == nil || slices.ContainsFunc(p.out.Changes, func(c install.Change) bool { return c.Path == path }) {
+		return "", false
+	}
+	return fmt.Sprintf("script %s (AppSpec line %d) lies outside the bundle, and %s is not there now", s.Location, s.Line, path), false
 }
 
 // install compares the revision with the host. All that is wrong is gathered, so that it can be mended in one go.

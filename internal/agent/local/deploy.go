@@ -20,13 +20,14 @@ import (
 	"grapnel/internal/awsapi"
 )
 
-// deploy runs a deployment. Everything that it says goes to stdout as progress, and to the log; an error is about what came
-// before its start.
+// deploy runs a deployment. Everything that it says goes to stdout as progress, and to the log; an error other than
+// errReported is about what came before its start.
 func deploy(ctx context.Context, o *options, d *deployment, args []string, stdout, stderr io.Writer) error {
 	cfg, warnings, err := config.Load(o.configFile)
 	if err != nil {
 		return err
 	}
+	setUmask()
 	if err := claimRoot(cfg); err != nil {
 		return err
 	}
@@ -40,7 +41,6 @@ func deploy(ctx context.Context, o *options, d *deployment, args []string, stdou
 		log.Warn(w)
 		fmt.Fprintln(stderr, "warning: "+w)
 	}
-	setUmask()
 	exec, err := newExecutor(ctx, cfg, d, log)
 	if err != nil {
 		log.Error("the deployment does not start", slog.Any("error", err))

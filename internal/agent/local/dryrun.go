@@ -41,6 +41,9 @@ func dryRun(ctx context.Context, o *options, d *deployment, stdout, stderr io.Wr
 	if err != nil {
 		return fmt.Errorf("the dry run was broken off, and nothing was changed: %w", err)
 	}
+	if err := checkRoot(cfg); err != nil {
+		preview.Failures = append(preview.Failures, err.Error())
+	}
 	r := newReport(o, d, preview)
 	if err := r.write(stdout, o.json); err != nil {
 		return fmt.Errorf("cannot write the report: %w", err)

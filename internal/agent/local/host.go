@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
@@ -29,26 +30,43 @@ func openLog(cfg config.Config) (*logfile.Daily, error) {
 	}
 	file, err := logfile.OpenDaily(cfg.LogDir, logName, modes)
 	if err != nil {
-		return nil, withAdvice(err, "log_dir")
+		return nil, withAdvice(err, "log_dir", os.Geteuid())
 	}
 	return file, nil
 }
 
 // claimRoot makes the deployment root before anything else happens, so that a person without the right to is told what to do.
 func claimRoot(cfg config.Config) error {
-	if err := os.MkdirAll(cfg.RootDir, 0o755); err != nil {
-		return withAdvice(fmt.Errorf("cannot make the deployment root: %w", err), "root_dir")
+	mode := fs.FileMode(0o755)
+	if cfg.Hardening.RestrictAgentDirs {
+		mode = 0o711
 	}
-	probe, err := os.MkdirTemp(cfg.RootDir, ".writable-")
-	if err != nil {
-		return withAdvice(fmt.Errorf("cannot write into the deployment root %s: %w", cfg.RootDir, err), "root_dir")
+	if err := os.MkdirAll(cfg.RootDir, mode); err != nil {
+		return withAdvice(fmt.Errorf("cannot make the deployment root: %w", err), "root_dir", os.Geteuid())
 	}
-	return os.Remove(probe)
+	return checkRoot(cfg)
+}
+
+// checkRoot returns why this person cannot deploy: there is no right to write into the deployment root, or where it would
+// be made.
+func checkRoot(cfg config.Config) error {
+	folder := cfg.RootDir
+	for {
+		_, err := os.Stat(folder)
+		if !errors.Is(err, fs.ErrNotExist) || folder == filepath.Dir(folder) {
+			break
+		}
+		folder = filepath.Dir(folder)
+	}
+	if err := writable(folder); err != nil {
+		return withAdvice(fmt.Errorf("the deployment root %s cannot be written: %w", cfg.RootDir, err), "root_dir", os.Geteuid())
+	}
+	return nil
 }
 
 // withAdvice says how a person who is not root gets on.
-func withAdvice(err error, key string) error {
-	if errors.Is(err, fs.ErrPermission) && os.Geteuid() > 0 {
+func withAdvice(err error, key string, uid int) error {
+	if errors.Is(err, fs.ErrPermission) && uid > 0 {
 		return fmt.Errorf("%w. Run the command with sudo, or set %s to a folder of your own in a file and name it with --agent-configuration-file", err, key)
 	}
 	return err
@@ -60,7 +78,7 @@ func newExecutor(ctx context.Context, cfg config.Config, d *deployment, log *slo
 	if err != nil {
 		return nil, err
 	}
-	id := identity.Identity{Region: os.Getenv("AWS_REGION")}
+	var id identity.Identity
 	if d.Revision.S3 != nil {
 		if id, err = identify(ctx, cfg, log); err != nil {
 			return nil, err

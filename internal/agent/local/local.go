@@ -15,6 +15,7 @@ import (
 	"io"
 
 	"grapnel/internal/agent"
+	"grapnel/internal/awsapi"
 )
 
 // Exit codes (agent.md 1.2).
@@ -49,20 +50,24 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) (exit in
 	} else {
 		err = deploy(ctx, o, d, args, stdout, stderr)
 	}
-	return ended(stderr, err)
+	if err == nil {
+		return exitOK
+	}
+	if !errors.Is(err, errReported) {
+		o.explain(err, stdout, stderr)
+	}
+	return exitFailed
 }
 
 // errReported is the end of a deployment about which everything has been said.
 var errReported = errors.New("the deployment failed")
 
-func ended(stderr io.Writer, err error) int {
-	if err == nil {
-		return exitOK
+// explain tells why nothing was begun; a program that reads lines of JSON finds it in the last one, as always.
+func (o *options) explain(err error, stdout, stderr io.Writer) {
+	fmt.Fprintln(stderr, "error: "+err.Error())
+	if o.json && !o.dryRun {
+		newProgress(stdout, true).end(outcome{Status: statusFailed, Code: int(awsapi.CodeUnknownError), Message: err.Error()})
 	}
-	if !errors.Is(err, errReported) {
-		fmt.Fprintln(stderr, "error: "+err.Error())
-	}
-	return exitFailed
 }
 
 func invalid(stderr io.Writer, err error) int {

@@ -62,7 +62,7 @@ type (
 		Script     string `json:"script,omitempty"`     // that failed: its location, as in the AppSpec
 		ScriptPath string `json:"scriptPath,omitempty"` // that failed
 		Message    string `json:"message,omitempty"`
-		Log        string `json:"log"` // scripts.log
+		Log        string `json:"log,omitempty"` // scripts.log
 	}
 )
 
