@@ -98,7 +98,7 @@ func identify(ctx context.Context, cfg config.Config, log *slog.Logger) (identit
 	}
 	if err != nil {
 		return identity.Identity{}, fmt.Errorf("there are no AWS credentials for the bundle in S3: set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY "+
-			"and AWS_REGION, or give this host an identity. %w", err)
+			"and AWS_REGION, or give this host an identity: %w", err)
 	}
 	return id, nil
 }
