@@ -39,7 +39,7 @@ Options:
 `
 
 // memoryAim is where the collector begins to work harder, in bytes. Bundles are streamed, so that little is ever needed.
-const memoryAim = 20 << 20
+const memoryAim = 24 << 20
 
 // Exit codes (agent.md 1.1).
 const (
@@ -53,8 +53,6 @@ const (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
 	defer stop()
-	// The agent is a guest on a host that others pay for: little garbage is worth more than a little processor time.
-	debug.SetGCPercent(50)
 	debug.SetMemoryLimit(memoryAim)
 	run := Main
 	if filepath.Base(os.Args[0]) == "codedeploy-local" {

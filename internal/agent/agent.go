@@ -151,7 +151,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	go a.systemd.Watch(work, a.alive)
 	a.recoverInterrupted(work)
 	a.tell(a.systemd.Ready("polls " + a.service.client.Endpoint + " as " + a.id.HostID))
-	a.shrinkWhenIdle() // reading certificates and configuration took more than polls need
+	a.giveBackWhenIdle() // reading certificates and configuration took more than polls need
 	a.poll(ctx, work)
 	close(a.ending)
 	a.tell(a.systemd.Stopping("ends when the lifecycle events under way have"))

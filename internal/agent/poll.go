@@ -122,16 +122,17 @@ func (a *Agent) start(fn func()) {
 	})
 }
 
-// release gives a slot back. The memory that a command took goes back to the host once it is likely that no other follows at
-// once: an idle agent should cost nothing, and giving memory back takes milliseconds.
+// release gives a slot back. What a command took of the host, memory and disk, goes back once it is likely that no other
+// follows at once: an idle agent should cost nothing, and giving back takes time.
 func (a *Agent) release() {
 	<-a.slots
-	a.shrinkWhenIdle()
+	a.giveBackWhenIdle()
 }
 
-func (a *Agent) shrinkWhenIdle() {
+func (a *Agent) giveBackWhenIdle() {
 	time.AfterFunc(idleAfter, func() {
 		if len(a.slots) == 0 {
+			a.executor.Tidy()
 			giveMemoryBack(a.log)
 		}
 	})

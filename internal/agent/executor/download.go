@@ -2,10 +2,12 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"grapnel/internal/agent/install"
 	"grapnel/internal/agent/source"
@@ -25,7 +27,7 @@ func (e *Executor) downloadBundle(ctx context.Context, d *Deployment) (note stri
 	}
 	if e.reuse(ctx, d) {
 		note = "the archive of deployment " + d.ReuseArchiveFrom + " was reused"
-	} else if err := e.acquire(ctx, d, dir); err != nil {
+	} else if err := e.acquireTidily(ctx, d, dir); err != nil {
 		discard(dir) //nolint:errcheck // the first error is the one that tells
 		return "", err
 	}
@@ -64,6 +66,19 @@ func (e *Executor) reuse(ctx context.Context, d *Deployment) bool {
 		e.Log.Warn("the bundle is downloaded, because an earlier archive cannot be reused", slog.Any("error", err))
 	}
 	return err == nil
+}
+
+// acquireTidily removes what was taken away before it gives up for want of room.
+func (e *Executor) acquireTidily(ctx context.Context, d *Deployment, dir deploymentDir) error {
+	err := e.acquire(ctx, d, dir)
+	noRoom := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+	if _, ok := errors.AsType[*install.NoRoom](err); !ok && !noRoom || !e.Tidy() {
+		return err
+	}
+	if err := discard(dir); err != nil {
+		return err
+	}
+	return e.acquire(ctx, d, dir)
 }
 
 // acquire fetches the bundle, unpacks it, and looks for its AppSpec.

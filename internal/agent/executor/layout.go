@@ -24,6 +24,9 @@ func (l layout) deployment(group, id string) deploymentDir {
 	return deploymentDir(filepath.Join(l.root, group, id))
 }
 
+// retired holds what is about to be removed. No group has this name: those of services are letters, digits and dashes.
+func (l layout) retired() string { return filepath.Join(l.root, ".retired") }
+
 func (l layout) instructionsDir() string { return filepath.Join(l.root, "deployment-instructions") }
 
 func (l layout) instructions(group string) string {

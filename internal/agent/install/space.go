@@ -12,8 +12,8 @@ import (
 	"syscall"
 )
 
-// HasRoom returns an error when the mount on which path lies, or would lie once it exists, has no room for so many more
-// bytes and files. The error names the mount, what is needed and what is free, and says what to do.
+// HasRoom returns a *[NoRoom] when the mount on which path lies, or would lie once it exists, has no room for so many more
+// bytes and files.
 func HasRoom(path string, bytes, files int64) error {
 	free, err := FreeAt(path)
 	if err != nil {
@@ -22,8 +22,14 @@ func HasRoom(path string, bytes, files int64) error {
 	return free(bytes, files)
 }
 
+// NoRoom says that a mount is too small for what is to be put on it.
+type NoRoom struct{ reason string }
+
+// Error names the mount, what is needed and what is free, and says what to do.
+func (e *NoRoom) Error() string { return e.reason + ". " + roomAdvice }
+
 // FreeAt looks at the mount on which path lies, or would lie once it exists. The function that it returns compares with what
-// was free then: it fails when so many bytes and files in all have no room, and says what to do.
+// was free then: the error is a *[NoRoom] when so many bytes and files in all have no room.
 func FreeAt(path string) (func(bytes, files int64) error, error) {
 	m, err := mountOf(path)
 	if err != nil {
@@ -32,7 +38,7 @@ func FreeAt(path string) (func(bytes, files int64) error, error) {
 	return func(bytes, files int64) error {
 		d := demand{mount: m, bytes: bytes, files: files}
 		if reason := d.shortage("this"); reason != "" {
-			return errors.New(reason + ". " + roomAdvice)
+			return &NoRoom{reason}
 		}
 		return nil
 	}, nil

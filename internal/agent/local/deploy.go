@@ -53,6 +53,7 @@ func deploy(ctx context.Context, o *options, d *deployment, args []string, stdou
 		return err
 	}
 	defer release()
+	defer exec.Tidy()
 	r := run{executor: exec, deployment: d, location: o.name(d.Revision), again: commandLine(args), log: log, progress: newProgress(stdout, o.json)}
 	return r.all(ctx)
 }
