@@ -17,6 +17,7 @@ import (
 
 	"grapnel/internal/agent"
 	"grapnel/internal/agent/config"
+	"grapnel/internal/agent/doctor"
 	"grapnel/internal/agent/local"
 )
 
@@ -35,6 +36,7 @@ Commands:
 Options:
   --config-file PATH  configuration file; also --config_file. Without it the first that exists of
                       /etc/codedeploy-agent/conf/codedeployagent.yml and /opt/codedeploy-agent/conf/codedeployagent.yml
+  --json              doctor: print one JSON document instead of lines for people
   -v, --version       print the version
 `
 
@@ -66,28 +68,30 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if i := slices.Index(args, "deploy-local"); i >= 0 { // it understands --config-file too, before it and after
 		return local.Main(ctx, slices.Delete(slices.Clone(args), i, i+1), stdout, stderr)
 	}
-	command, configFile, err := parse(args)
+	line, err := parse(args)
 	if err != nil {
 		fmt.Fprintf(stderr, "error: %v\n\n%s", err, usage)
 		return exitUsage
 	}
-	switch command {
+	switch line.command {
 	case "help":
 		fmt.Fprint(stdout, usage)
 		return exitOK
 	case "version":
 		fmt.Fprintln(stdout, "codedeploy-agent "+agent.Version)
 		return exitOK
+	case "doctor":
+		return doctor.Main(ctx, doctor.Options{ConfigFile: line.configFile, JSON: line.json}, stdout)
 	}
-	cfg, warnings, err := config.Load(configFile)
+	cfg, warnings, err := config.Load(line.configFile)
 	if err != nil {
 		fmt.Fprintln(stderr, "error: "+err.Error())
 		return exitFailed
 	}
-	if command == "status" {
+	if line.command == "status" {
 		return status(cfg, stdout, stderr)
 	}
-	if err := run(ctx, command, cfg, warnings, stderr); err != nil {
+	if err := run(ctx, line.command, cfg, warnings, stderr); err != nil {
 		fmt.Fprintln(stderr, "error: "+err.Error())
 		return exitFailed
 	}
@@ -122,8 +126,15 @@ func status(cfg config.Config, stdout, stderr io.Writer) int {
 	}
 }
 
+// commandLine is what was asked for.
+type commandLine struct {
+	command    string
+	configFile string // "" = the usual places
+	json       bool
+}
+
 // parse reads the command and the options, which may come before or after it, with either spelling of --config-file.
-func parse(args []string) (command, configFile string, err error) {
+func parse(args []string) (line commandLine, err error) {
 	for i := 0; i < len(args); i++ {
 		name, value, hasValue := strings.Cut(args[i], "=")
 		switch name {
@@ -131,29 +142,34 @@ func parse(args []string) (command, configFile string, err error) {
 			if !hasValue {
 				i++
 				if i == len(args) {
-					return "", "", fmt.Errorf("%s needs a path", name)
+					return line, fmt.Errorf("%s needs a path", name)
 				}
 				value = args[i]
 			}
 			if value == "" {
-				return "", "", fmt.Errorf("%s needs a path", name)
+				return line, fmt.Errorf("%s needs a path", name)
 			}
-			configFile = value
+			line.configFile = value
+		case "--json":
+			line.json = true
 		case "-v", "--version":
-			return "version", "", nil
+			return commandLine{command: "version"}, nil
 		case "-h", "--help", "help":
-			return "help", "", nil
+			return commandLine{command: "help"}, nil
 		case "start", "stop", "status", "restart", "doctor":
-			if command != "" {
-				return "", "", fmt.Errorf("%s and %s: one command at a time", command, name)
+			if line.command != "" {
+				return line, fmt.Errorf("%s and %s: one command at a time", line.command, name)
 			}
-			command = name
+			line.command = name
 		default:
-			return "", "", fmt.Errorf("%q is no command or option", args[i])
+			return line, fmt.Errorf("%q is no command or option", args[i])
 		}
 	}
-	if command == "" {
-		return "", "", errors.New("no command given")
+	switch {
+	case line.command == "":
+		return line, errors.New("no command given")
+	case line.json && line.command != "doctor":
+		return line, fmt.Errorf("%s knows no --json, doctor does", line.command)
 	}
-	return command, configFile, nil
+	return line, nil
 }

@@ -99,7 +99,7 @@ func Default() Config {
 // defaults. The warnings are for the agent's log.
 func Load(path string) (c Config, warnings []string, err error) {
 	if path == "" {
-		path = usualConfig()
+		path = UsualPath()
 	}
 	c = Default()
 	if path == "" {
@@ -120,7 +120,8 @@ func Load(path string) (c Config, warnings []string, err error) {
 	return c, warnings, nil
 }
 
-func usualConfig() string {
+// UsualPath returns the file that is read when none is named, "" when there is none.
+func UsualPath() string {
 	for _, path := range configPaths {
 		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
 			return path

@@ -1,0 +1,116 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"grapnel/internal/agent"
+	"grapnel/internal/awsapi"
+	"grapnel/internal/awsjson"
+)
+
+// reached skips or fails a check of a service that cannot be reached.
+func (e *endpoint) reached(setting string, r *Result) bool {
+	switch stop := e.obstacle(); stop {
+	case none:
+		return true
+	case byDistance:
+		r.fail(fmt.Sprintf("%s cannot be reached: %s", e.url.Host, plain(e.visit().err)),
+			"open the way in firewalls, security groups and routes; or correct "+setting+"; or set proxy_uri")
+	default:
+		r.skip("%s: %s", e.url.Host, stop)
+	}
+	return false
+}
+
+// checkService asks the command service for something that does not exist, signed with this host's keys.
+func (x *examination) checkService(ctx context.Context, e endpoints, r *Result) {
+	if !e.command.reached("deploy_control_endpoint", r) {
+		return
+	}
+	s, err := x.setup()
+	if err != nil {
+		r.skip("needs the configuration")
+		return
+	}
+	id, err := x.identity()
+	if err != nil {
+		r.skip("%s answers; needs the identity for more", e.command.url.Host)
+		return
+	}
+	if _, err := id.Credentials.Retrieve(ctx); err != nil {
+		r.skip("%s answers; needs credentials for more", e.command.url.Host)
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, visitLimit)
+	defer cancel()
+	e.command.judge(agent.Probe(ctx, s.Config, id.Identity, s.client), id.HostID, r)
+}
+
+// Names of refusals by what they say about the caller (agent.go's signatureErrors, service.md 1).
+var (
+	wrongSecret = []string{"InvalidSignatureException", "SignatureDoesNotMatch"}
+	wrongKey    = []string{"UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId"}
+	ended       = []string{"ExpiredTokenException", "RequestExpired"}
+	notAllowed  = []string{"AccessDeniedException", "AccessDenied", "NotAuthorized"}
+	notServed   = []string{"UnknownOperationException"}
+)
+
+// judge says what the service's answer to a call for nothing means.
+func (e *endpoint) judge(err error, hostID string, r *Result) {
+	host := e.url.Host
+	var answer *awsjson.Error
+	if !errors.As(err, &answer) {
+		r.fail(fmt.Sprintf("%s: %s", host, plain(err)), "something else than the command service may answer there: look at deploy_control_endpoint and at proxies")
+		return
+	}
+	seen := fmt.Sprintf("%s answers %s: %s", host, answer.Name, strings.TrimSuffix(answer.Message, "."))
+	is := func(names []string) bool { return slices.Contains(names, answer.Name) }
+	switch {
+	case answer.Name == awsapi.ClientException && strings.Contains(answer.Message, hostID):
+		// Of the deployment that was asked for the service knows nothing: what it can object to in this host's name is the name.
+		r.warn(seen, "the service has something against this host's name: it must be the one that the keys were made for; take both from one registration")
+	case answer.Name == awsapi.ClientException:
+		r.saw("%s accepts this host's keys", host)
+	case is(wrongSecret):
+		r.fail(seen, "the secret key does not belong to the access key, or the clock is wrong, or a proxy changes requests: write the keys anew, from the host's registration")
+	case is(wrongKey):
+		r.fail(seen, "the access key is unknown or was deleted: register this host again, or write its newer keys into the on-premises file")
+	case is(ended):
+		r.fail(seen, "the session has ended: see what should renew the credentials file, and the clock")
+	case is(notAllowed):
+		r.fail(seen, "let the host's role or user call codedeploy-commands (policy AmazonEC2RoleforAWSCodeDeploy, or the one of enable_auth_policy)")
+	case is(notServed):
+		r.fail(seen, "this address is no command service of this kind: look at deploy_control_endpoint and enable_auth_policy")
+	case answer.Status >= http.StatusInternalServerError || answer.Status == http.StatusTooManyRequests || answer.Name == awsjson.ThrottlingException:
+		r.warn(seen, "the service has trouble of its own; the agent tries again by itself")
+	default:
+		r.fail(seen, "look at deploy_control_endpoint, the keys and proxies")
+	}
+}
+
+// checkS3 sees whether bundles could be asked for. Whether this host may read a bucket only a deployment shows.
+func checkS3(_ context.Context, e endpoints, r *Result) {
+	if !e.s3.reached("s3_endpoint_override", r) {
+		return
+	}
+	switch status := e.s3.visit().status; {
+	case status >= http.StatusInternalServerError:
+		r.warn(fmt.Sprintf("%s answers %d %s", e.s3.url.Host, status, http.StatusText(status)), "the store has trouble of its own, or a proxy before it")
+	default:
+		r.saw("%s answers", e.s3.url.Host)
+	}
+}
+
+// checkSigner tells which specifications this host obeys.
+func checkSigner(_ context.Context, s setup, r *Result) {
+	if s.SpecificationSigner == "" {
+		r.saw("every signer of specifications is accepted, as with stock agents (specification_signer_sha256 pins one)")
+		return
+	}
+	r.saw("only specifications signed with the certificate %s are obeyed", s.SpecificationSigner)
+}
