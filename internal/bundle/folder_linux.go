@@ -13,8 +13,8 @@ import (
 // folder is an open folder below the destination. The names given to its methods hold no slash, so each method is one system
 // call that cannot lead elsewhere; going through os.Root for every file costs twice as much.
 type folder struct {
-	f  *os.File
-	fd int
+	fd   int
+	name string // for errors
 }
 
 // openFolder opens the folder at name. os.Root follows symbolic links that stay below root, and no others.
@@ -23,10 +23,28 @@ func openFolder(root *os.Root, name string) (*folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &folder{f, int(f.Fd())}, nil
+	defer f.Close()
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "dup", Path: f.Name(), Err: err}
+	}
+	return &folder{fd, f.Name()}, nil
 }
 
-func (d *folder) close() { d.f.Close() }
+// open opens a folder within, and nothing behind a symbolic link.
+func (d *folder) open(base string) (*folder, error) {
+	var fd int
+	err := d.do("open", base, func() (err error) {
+		fd, err = unix.Openat(d.fd, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &folder{fd, d.path(base)}, nil
+}
+
+func (d *folder) close() { unix.Close(d.fd) }
 
 // create makes a new file.
 func (d *folder) create(base string) (*os.File, error) {
@@ -41,18 +59,22 @@ func (d *folder) create(base string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), d.path(base)), nil
 }
 
-func (d *folder) mkdir(base string) error {
-	return d.do("mkdir", base, func() error { return unix.Mkdirat(d.fd, base, 0o755) })
+func (d *folder) mkdir(base string, perm fs.FileMode) error {
+	return d.do("mkdir", base, func() error { return unix.Mkdirat(d.fd, base, uint32(perm)) })
 }
 
 // mustBeFolder fails if base is anything else.
 func (d *folder) mustBeFolder(base string) error {
-	var stat unix.Stat_t
-	err := d.do("lstat", base, func() error { return unix.Fstatat(d.fd, base, &stat, unix.AT_SYMLINK_NOFOLLOW) })
+	stat, err := d.lstat(base)
 	if err == nil && stat.Mode&unix.S_IFMT != unix.S_IFDIR {
 		err = notAFolder(stat.Mode&unix.S_IFMT == unix.S_IFLNK)
 	}
 	return err
+}
+
+func (d *folder) lstat(base string) (stat unix.Stat_t, err error) {
+	err = d.do("lstat", base, func() error { return unix.Fstatat(d.fd, base, &stat, unix.AT_SYMLINK_NOFOLLOW) })
+	return stat, err
 }
 
 func (d *folder) symlink(target, base string) error {
@@ -90,30 +112,64 @@ const finishesByDescriptor = true
 
 // setTimes sets the times of a file that create made, by its descriptor: the name may belong to another file by now.
 func (d *folder) setTimes(f *os.File, _ string, t time.Time) error {
-	return futimens(int(f.Fd()), t)
+	return setTimes(int(f.Fd()), "", t)
 }
 
-// finish gives the folder itself what its entry says.
-func (d *folder) finish(e *entry) error {
-	if e.restoresOwner() {
-		if err := d.f.Chown(e.uid, e.gid); err != nil {
+// finish gives the folder base what its entry says. Most have their mode and owner from the beginning; the others are opened,
+// because what goes by name could follow a symbolic link.
+func (d *folder) finish(base string, e *entry) error {
+	stat, err := d.lstat(base)
+	if err != nil {
+		return err
+	}
+	mode := modeBits(e.ownMode())
+	chown := e.restoresOwner() && (int(stat.Uid) != e.uid || int(stat.Gid) != e.gid)
+	if chown || stat.Mode != unix.S_IFDIR|mode {
+		sub, err := d.open(base)
+		if err != nil {
+			return err
+		}
+		defer sub.close()
+		if chown {
+			if err := d.do("chown", base, func() error { return unix.Fchown(sub.fd, e.uid, e.gid) }); err != nil {
+				return err
+			}
+		}
+		if err := d.do("chmod", base, func() error { return unix.Fchmod(sub.fd, mode) }); err != nil {
 			return err
 		}
 	}
-	if err := futimens(d.fd, e.modified); err != nil {
-		return err
-	}
-	return d.f.Chmod(e.ownMode())
+	return setTimes(d.fd, base, e.modified)
 }
 
-// futimens sets both times of an open file. The system call takes no name for that, which package unix has no way to say.
-func futimens(fd int, t time.Time) error {
+// modeBits returns a mode as the system has it.
+func modeBits(m fs.FileMode) uint32 {
+	bits := uint32(m.Perm())
+	for set, bit := range map[fs.FileMode]uint32{fs.ModeSetuid: unix.S_ISUID, fs.ModeSetgid: unix.S_ISGID, fs.ModeSticky: unix.S_ISVTX} {
+		if m&set != 0 {
+			bits |= bit
+		}
+	}
+	return bits
+}
+
+// setTimes sets both times of what has this name in an open folder, or, if it has none, of the open file itself, which package
+// unix has no way to say.
+func setTimes(fd int, base string, t time.Time) error {
 	spec, err := unix.TimeToTimespec(t)
 	if err != nil {
 		return nil // a time that the system cannot hold is no reason to refuse the file
 	}
 	times := [2]unix.Timespec{spec, spec}
-	if _, _, errno := unix.Syscall6(unix.SYS_UTIMENSAT, uintptr(fd), 0, uintptr(unsafe.Pointer(&times)), 0, 0, 0); errno != 0 {
+	name, flags := (*byte)(nil), 0
+	if base != "" {
+		if name, err = unix.BytePtrFromString(base); err != nil {
+			return err
+		}
+		flags = unix.AT_SYMLINK_NOFOLLOW
+	}
+	_, _, errno := unix.Syscall6(unix.SYS_UTIMENSAT, uintptr(fd), uintptr(unsafe.Pointer(name)), uintptr(unsafe.Pointer(&times)), uintptr(flags), 0, 0)
+	if errno != 0 {
 		return os.NewSyscallError("utimensat", errno)
 	}
 	return nil
@@ -132,4 +188,4 @@ func (d *folder) do(op, base string, call func() error) error {
 	}
 }
 
-func (d *folder) path(base string) string { return filepath.Join(d.f.Name(), base) }
+func (d *folder) path(base string) string { return filepath.Join(d.name, base) }

@@ -20,6 +20,9 @@ func openFolder(root *os.Root, name string) (*folder, error) {
 	return &folder{opened}, nil
 }
 
+// open opens a folder within.
+func (d *folder) open(base string) (*folder, error) { return openFolder(d.root, base) }
+
 func (d *folder) close() { d.root.Close() }
 
 // create makes a new file.
@@ -27,7 +30,7 @@ func (d *folder) create(base string) (*os.File, error) {
 	return d.root.OpenFile(base, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 }
 
-func (d *folder) mkdir(base string) error { return d.root.Mkdir(base, 0o755) }
+func (d *folder) mkdir(base string, perm fs.FileMode) error { return d.root.Mkdir(base, perm) }
 
 // mustBeFolder fails if base is anything else.
 func (d *folder) mustBeFolder(base string) error {
@@ -64,15 +67,15 @@ func (d *folder) setTimes(_ *os.File, base string, t time.Time) error {
 	return d.root.Chtimes(base, t, t)
 }
 
-// finish gives the folder itself what its entry says.
-func (d *folder) finish(e *entry) error {
+// finish gives the folder base what its entry says.
+func (d *folder) finish(base string, e *entry) error {
 	if e.restoresOwner() {
-		if err := d.root.Chown(".", e.uid, e.gid); err != nil {
+		if err := d.root.Chown(base, e.uid, e.gid); err != nil {
 			return err
 		}
 	}
-	if err := d.root.Chtimes(".", e.modified, e.modified); err != nil {
+	if err := d.root.Chtimes(base, e.modified, e.modified); err != nil {
 		return err
 	}
-	return d.root.Chmod(".", e.ownMode())
+	return d.root.Chmod(base, e.ownMode())
 }

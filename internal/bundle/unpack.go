@@ -28,23 +28,21 @@ type unpacker struct {
 	folders map[string]*entry // their modes and times are set last: a folder with mode 0555 takes no files
 }
 
-// writer writes entries below the unpacker's root. Nothing is opened that is already there, so no entry can redirect another
+// writer writes entries below the unpacker's root. No file is opened that is already there, so no entry can redirect another
 // one. It is used by one goroutine.
 type writer struct {
 	*unpacker
+	trail
 	ctx    context.Context
 	buffer []byte
 	crew   *crew // takes small files; nil = nobody
-
-	parent     *folder // the folder that the last entry went into, kept open because most entries follow their sibling
-	parentName string
 }
 
 // blockLength is what is read and written at once.
 const blockLength = 64 << 10
 
 func (u *unpacker) writer(ctx context.Context) *writer {
-	return &writer{unpacker: u, ctx: ctx, buffer: make([]byte, blockLength)}
+	return &writer{unpacker: u, trail: trail{root: u.root}, ctx: ctx, buffer: make([]byte, blockLength)}
 }
 
 // write puts the entry where name says.
@@ -74,7 +72,7 @@ func (w *writer) put(name string, e *entry) error {
 }
 
 func (w *writer) makeFolder(name string, dir *folder, base string, e *entry) error {
-	err := dir.mkdir(base)
+	err := dir.mkdir(base, e.ownMode().Perm()&^0o022|0o700) // until it is finished, nobody else writes in it
 	if errors.Is(err, fs.ErrExist) {
 		err = dir.mustBeFolder(base)
 	}
@@ -192,14 +190,14 @@ func (w *writer) linkTo(name string, dir *folder, base string, e *entry) error {
 	if err != nil {
 		return &Error{Message: fmt.Sprintf("it is a hard link to %q, which is outside the archive", e.link)}
 	}
-	info, err := w.root.Lstat(target)
+	info, err := w.unpacker.root.Lstat(target)
 	if err != nil || info.IsDir() {
 		return &Error{Message: fmt.Sprintf("it is a hard link to %q, which is no file earlier in the archive", e.link), Err: err}
 	}
-	if there, err := w.root.Lstat(name); err == nil && os.SameFile(there, info) {
+	if there, err := w.unpacker.root.Lstat(name); err == nil && os.SameFile(there, info) {
 		return nil // removing the name would remove the file
 	}
-	return replacing(dir, base, func() error { return w.root.Link(target, name) })
+	return replacing(dir, base, func() error { return w.unpacker.root.Link(target, name) })
 }
 
 // replacing makes something at base, and when there is a file already, because the archive has the name twice, again after
@@ -215,34 +213,6 @@ func replacing(dir *folder, base string, make func() error) error {
 	return make()
 }
 
-// locate returns the open folder that name belongs into, made if need be, and the last part of name.
-func (w *writer) locate(name string) (*folder, string, error) {
-	dirName, base := path.Split(name)
-	if dirName = path.Clean(dirName); w.parent != nil && dirName == w.parentName {
-		return w.parent, base, nil
-	}
-	dir, err := openFolder(w.root, dirName)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err := w.root.MkdirAll(dirName, 0o755); err != nil {
-			return nil, "", err
-		}
-		dir, err = openFolder(w.root, dirName)
-	}
-	if err != nil {
-		return nil, "", err
-	}
-	w.close()
-	w.parent, w.parentName = dir, dirName
-	return dir, base, nil
-}
-
-func (w *writer) close() {
-	if w.parent != nil {
-		w.parent.close()
-		w.parent = nil
-	}
-}
-
 // finish sets owners, modes and times of the folders, children before their parents: a parent may become inaccessible.
 func (u *unpacker) finish() error {
 	names := make([]string, 0, len(u.folders))
@@ -251,21 +221,18 @@ func (u *unpacker) finish() error {
 	}
 	slices.Sort(names)
 	slices.Reverse(names)
+	t := trail{root: u.root}
+	defer t.close()
 	for _, name := range names {
-		if err := u.finishFolder(name, u.folders[name]); err != nil {
+		dir, base, err := t.locate(name)
+		if err == nil {
+			err = dir.finish(base, u.folders[name])
+		}
+		if err != nil {
 			return inEntry(name, judge(err))
 		}
 	}
 	return nil
-}
-
-func (u *unpacker) finishFolder(name string, e *entry) error {
-	dir, err := openFolder(u.root, name)
-	if err != nil {
-		return err
-	}
-	defer dir.close()
-	return dir.finish(e)
 }
 
 // judge tells the bundle's defects from the host's troubles among the errors of writing an entry.
