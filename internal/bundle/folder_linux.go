@@ -145,10 +145,14 @@ func (d *folder) finish(base string, e *entry) error {
 // modeBits returns a mode as the system has it.
 func modeBits(m fs.FileMode) uint32 {
 	bits := uint32(m.Perm())
-	for set, bit := range map[fs.FileMode]uint32{fs.ModeSetuid: unix.S_ISUID, fs.ModeSetgid: unix.S_ISGID, fs.ModeSticky: unix.S_ISVTX} {
-		if m&set != 0 {
-			bits |= bit
-		}
+	if m&fs.ModeSetuid != 0 {
+		bits |= unix.S_ISUID
+	}
+	if m&fs.ModeSetgid != 0 {
+		bits |= unix.S_ISGID
+	}
+	if m&fs.ModeSticky != 0 {
+		bits |= unix.S_ISVTX
 	}
 	return bits
 }
