@@ -38,13 +38,11 @@ type Plan struct {
 	accounts account.Cache
 	old      *record // what the previous Install made
 
-	steps   []step             // folders and files to make, in the order of the instructions
-	folders map[string]*folder // the steps that make folders, by path
-	files   map[string]*file   // the steps that copy, by destination
-	kept    []Change           // files of the host that stay, by RETAIN
-	// stays holds folders of the previous Install that this one counts on: something that is not ours lies in them.
-	stays    map[string]bool
-	accesses []*access // permissions to set, in the order of the AppSpec
+	steps    []step             // folders and files to make, in the order of the instructions
+	folders  map[string]*folder // the steps that make folders, by path
+	files    map[string]*file   // the steps that copy, by destination
+	kept     []Change           // files of the host that stay, by RETAIN
+	accesses []*access          // permissions to set, in the order of the AppSpec
 	demands  demands
 	// conflicts are what stands in the way. A plan that has some does not run.
 	conflicts  []Change
@@ -71,7 +69,7 @@ func Preview(ctx context.Context, o Options) (*Plan, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	p := &Plan{options: o, folders: map[string]*folder{}, files: map[string]*file{}, stays: map[string]bool{}}
+	p := &Plan{options: o, folders: map[string]*folder{}, files: map[string]*file{}}
 	for _, look := range []func(context.Context) error{p.readRecord, p.placeFiles, p.placePermissions, p.checkHost, p.measure} {
 		if err := look(ctx); err != nil {
 			return nil, &unchangedError{err}
@@ -87,13 +85,21 @@ func (p *Plan) Run(ctx context.Context) error {
 		return err
 	}
 	p.warnOfEdits()
-	if err := p.old.replay(ctx, p.stays); err != nil {
+	left, err := p.old.replay(ctx)
+	if err != nil {
 		return err
 	}
+	p.leave(left)
 	if err := p.writeInstructions(); err != nil {
 		return err
 	}
 	return p.execute(ctx)
+}
+
+// leave takes out of the plan the folders that are still there, because they hold something that is not ours.
+func (p *Plan) leave(left map[string]bool) {
+	p.steps = slices.DeleteFunc(p.steps, func(s step) bool { f, ok := s.(*folder); return ok && left[f.path] })
+	p.accesses = slices.DeleteFunc(p.accesses, func(a *access) bool { return left[a.path] })
 }
 
 func (p *Plan) readRecord(ctx context.Context) (err error) {

@@ -89,11 +89,15 @@ func TestReplay(t *testing.T) {
 	must(t, err)
 	var foreseen []string
 	for name := range tree(t, dir) {
-		if !r.gone[name] && name != cleanup {
+		if !r.goes(name) && name != cleanup {
 			foreseen = append(foreseen, name)
 		}
 	}
-	must(t, r.replay(t.Context(), nil))
+	stay, err := r.replay(t.Context())
+	must(t, err)
+	if diff := cmp.Diff(map[string]bool{path("kept"): true}, stay); diff != "" {
+		t.Errorf("folders left (-want +got):\n%s", diff)
+	}
 	var left []string
 	for name := range tree(t, dir) {
 		left = append(left, name)

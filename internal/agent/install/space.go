@@ -190,7 +190,7 @@ func (p *Plan) addDemands(ctx context.Context) error {
 		}
 	}
 	for path, m := range p.old.found {
-		if p.old.gone[path] {
+		if p.folders[path] != nil || p.old.goes(path) { // a folder that is made again counts neither way
 			p.demands.release(m)
 		}
 	}
@@ -202,7 +202,7 @@ func (p *Plan) addDemands(ctx context.Context) error {
 
 // demandAt returns the demand on the mount of a folder. One that is yet to be made will lie where the one above it does.
 func (p *Plan) demandAt(path string) (*demand, error) {
-	for p.folders[path] != nil {
+	for p.folders[path] != nil && !p.folders[path].mounted {
 		path = filepath.Dir(path)
 	}
 	return p.demands.at(path)
