@@ -17,7 +17,10 @@ import (
 
 func (x *examination) checkConfiguration(_ context.Context, r *Result) {
 	s, err := x.setup()
-	if err != nil {
+	if errors.Is(err, errLate) {
+		r.fail(err.Error(), "look for a file server that does not answer, below the configuration file or one that it names")
+		return
+	} else if err != nil {
 		r.fail(err.Error(), "correct it; the agent does not start with it")
 		return
 	}
