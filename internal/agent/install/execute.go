@@ -14,7 +14,7 @@ import (
 
 // execute makes what was planned. Folders come first and other permissions last, so that files can be copied side by side.
 func (p *Plan) execute(ctx context.Context) error {
-	l, err := createLedger(p.options.CleanupFile)
+	l, err := createLedger(p.options.CleanupFile, p.options.Mode)
 	if err != nil {
 		return err
 	}
