@@ -92,8 +92,11 @@ func checkOnPremisesFile(_ context.Context, s setup, r *Result) {
 	case errors.Is(err, fs.ErrNotExist):
 		r.skip("%s does not exist, so that this is an EC2 instance", path)
 		return
-	case err != nil:
-		r.cannot("look at "+path, err)
+	case err == nil:
+		err = tryToRead(path)
+	}
+	if err != nil {
+		r.cannot("read "+path, err)
 		return
 	}
 	mode := info.Mode().Perm()
@@ -105,6 +108,14 @@ func checkOnPremisesFile(_ context.Context, s setup, r *Result) {
 	if folder, err := os.Stat(filepath.Dir(path)); mode&0o022 != 0 || err == nil && folder.Mode().Perm()&0o002 != 0 && folder.Mode()&fs.ModeSticky == 0 {
 		r.warn("others than its owner can change it, and make this host somebody else's", "chmod go-w "+filepath.Dir(path)+" "+path)
 	}
+}
+
+func tryToRead(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // cannot says that something could not be looked at or done. Who is not root may lack a right that the agent has.

@@ -51,7 +51,7 @@ func (x *examination) checkService(ctx context.Context, e endpoints, r *Result) 
 	e.command.judge(agent.Probe(ctx, s.Config, id.Identity, s.client), id.HostID, r)
 }
 
-// Names of refusals by what they say about the caller (agent.go's signatureErrors, service.md 1).
+// Names of refusals by what they say about the caller (service.md 1).
 var (
 	wrongSecret = []string{"InvalidSignatureException", "SignatureDoesNotMatch"}
 	wrongKey    = []string{"UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId"}
