@@ -27,7 +27,7 @@ func s3Doc() specDoc {
 	}
 }
 
-func (d specDoc) json(t *testing.T) []byte {
+func (d specDoc) json(t testing.TB) []byte {
 	t.Helper()
 	data, err := json.Marshal(d)
 	if err != nil {
