@@ -44,4 +44,7 @@ lint: ## formatting, vet and staticcheck
 deps: ## rewrite the list of packages that the agent links
 	$(GO) test ./cmd/codedeploy-agent -run TestDeps -rewrite
 
-.PHONY: help build packages test race sim bench bench-agent scenarios generate fuzz lint deps
+conformance: ## rewrite the tests' column of docs/conformance from the marks in the tests
+	$(GO) test ./test/house -count=1 -run '^TestConformance$$' -update
+
+.PHONY: help build packages test race sim bench bench-agent scenarios generate fuzz lint deps conformance

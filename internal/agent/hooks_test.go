@@ -423,16 +423,21 @@ func TestEventsOfOnesOwn(t *testing.T) {
 
 // The AppSpec file may have another name, for every command.
 //
-// agent.md 16: 107
+// agent.md 16: 107, 140
 func TestAppSpecOfAnotherName(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)
 	log := h.path("trace")
-	revision := tracing(log, "other", "AfterInstall")
-	revision["ops/deploy.yml"] = revision["appspec.yml"]
-	revision["appspec.yml"] = "nothing of use\n"
-	h.mustDeploy(h.put("d-NAMED", revision.zip(t)).with("AppSpecFilename", "ops/deploy.yml"))
-	if got := readFile(t, log); got != "AfterInstall other\n" {
+	named := tracing(log, "named", "AfterInstall")
+	named["ops/deploy.yml"] = named["appspec.yml"]
+	named["appspec.yml"] = "nothing of use\n"
+	h.mustDeploy(h.put("d-NAMED", named.zip(t)).with("AppSpecFilename", "ops/deploy.yml"))
+
+	other := tracing(log, "other", "AfterInstall")
+	other["appspec.yaml"] = other["appspec.yml"]
+	delete(other, "appspec.yml")
+	h.mustDeploy(h.put("d-OTHER", other.zip(t)).with("DeploymentGroupId", "group-2"))
+	if got := readFile(t, log); got != "AfterInstall named\nAfterInstall other\n" {
 		t.Errorf("trace = %q", got)
 	}
 }
