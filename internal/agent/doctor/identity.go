@@ -40,7 +40,7 @@ func checkCredentials(ctx context.Context, id host, r *Result) {
 		r.fail(err.Error(), "without keys every call is refused")
 		return
 	}
-	r.saw("access key …%s from %s", keys.AccessKeyID[max(0, len(keys.AccessKeyID)-4):], keys.Source)
+	r.saw("access key %s from %s", shortKey(keys.AccessKeyID), keys.Source)
 	if id.OnPremises || !keys.CanExpire {
 		return // a file does not tell when its keys end
 	}
@@ -50,3 +50,6 @@ func checkCredentials(ctx context.Context, id host, r *Result) {
 		r.warn("they end very soon", "newer ones should be there already: look at this host's clock and at the instance's role")
 	}
 }
+
+// shortKey is enough of a public key to tell it from others.
+func shortKey(id string) string { return "…" + id[max(0, len(id)-4):] }

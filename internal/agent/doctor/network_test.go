@@ -103,8 +103,9 @@ func TestAnswersOfTheService(t *testing.T) {
 	}{
 		{unknownDeployment, doctor.OK, "accepts this host's keys"},
 		{answered(400, "ClientException", "arn:aws:iam::123456789012:user/host-1 is not the caller"), doctor.Warning, "one registration"},
-		{answered(403, "InvalidSignatureException", "it does not match"), doctor.Failed, "secret key"},
-		{answered(400, "com.amazonaws#UnrecognizedClientException", "invalid token"), doctor.Failed, "register this host again"},
+		{answered(403, "InvalidSignatureException", "it does not match "+secretKey), doctor.Failed, "secret key"},
+		{answered(403, "InvalidSignatureException", strings.Repeat("canonical request ", 50)+secretKey), doctor.Failed, "secret key"},
+		{answered(400, "com.amazonaws#UnrecognizedClientException", "there is no key AKIDEXAMPLE"), doctor.Failed, "register this host again"},
 		{answered(400, "ExpiredTokenException", "expired"), doctor.Failed, "session has ended"},
 		{answered(400, "AccessDeniedException", "not authorized"), doctor.Failed, "codedeploy-commands"},
 		{answered(400, "UnknownOperationException", ""), doctor.Failed, "enable_auth_policy"},
@@ -201,12 +202,14 @@ func TestInstance(t *testing.T) {
 	}))
 	defer metadata.Close()
 	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.URL)
-	s := newService(t)
+	s := newService(t, func(s *service) { // it quotes what it was sent, as AWS does with signatures that do not match
+		s.answer = answer{403, `{"__type":"InvalidSignatureException","message":"x-amz-security-token:` + proxyPassword + `"}`}
+	})
 	p := newPatient(t, s.url)
 	p.keys["on_premises_config_file"] = p.dir + "/none.yml"
 	r := p.examine(t.Context())
 	r.want("on-premises file", doctor.Skipped, "does not exist")
 	r.want("identity", doctor.Warning, "arn:aws:ec2:eu-west-1:123456789012:instance/i-0abc in eu-west-1", "disable_imds_v1")
 	r.want("credentials", doctor.Warning, "…MPLE", "valid until", "3m0s")
-	r.want("command service", doctor.OK)
+	r.want("command service", doctor.Failed, "x-amz-security-token:(secret)")
 }
