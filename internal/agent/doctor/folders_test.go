@@ -84,19 +84,6 @@ func TestFolders(t *testing.T) {
 	p.examine(t.Context()).want("folders", doctor.Failed, "log_dir", "is no folder", "cannot make pid_dir", "root can be made")
 }
 
-func TestFolderOfAnotherUser(t *testing.T) {
-	t.Parallel()
-	if os.Geteuid() == 0 {
-		t.Skip("needs a user who is not root, whom no mode keeps out: run the tests as one")
-	}
-	p := newPatient(t, "http://127.0.0.1:1")
-	p.keys["root_dir"] = p.dir + "/closed/root"
-	if err := os.Mkdir(p.dir+"/closed", 0o500); err != nil {
-		t.Fatal(err)
-	}
-	p.examine(t.Context()).want("folders", doctor.Warning, "cannot make root_dir", "sudo")
-}
-
 // users.md 13: what is kept, and what a crash left behind.
 func TestWhatIsOnDisk(t *testing.T) {
 	t.Parallel()
