@@ -27,7 +27,7 @@ func stopProcess(t *testing.T, agent *exec.Cmd) {
 }
 
 // What the agent makes for itself everybody may read, and two settings close it to others. The umask that the agent was
-// started with does not count.
+// started with does not count, for scripts neither.
 //
 // agent.md 16: 202
 func TestModesOfState(t *testing.T) {
@@ -89,7 +89,8 @@ func TestModesOfState(t *testing.T) {
 			t.Parallel()
 			h := newHost(t, newFake(t))
 			agent := h.startProcess(test.setting)
-			h.mustDeploy(h.put("d-MODES", oneHook("#!/bin/sh\necho out\n", "location: hook.sh").zip(t)))
+			h.mustDeploy(h.put("d-MODES", oneHook("#!/bin/sh\numask\n", "location: hook.sh").zip(t)))
+			wantContains(t, "scripts.log", readFile(t, h.path("root/group-1/d-MODES/logs/scripts.log")), "[stdout]0022\n")
 			h.intercepting(func(w http.ResponseWriter, _ *http.Request, operation string) bool {
 				if operation == "PutHostCommandAcknowledgement" { // the command is on record by then
 					w.WriteHeader(http.StatusServiceUnavailable)

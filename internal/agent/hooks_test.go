@@ -2,6 +2,8 @@ package agent
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -372,11 +374,23 @@ func TestRevisionOfEachEvent(t *testing.T) {
 	}
 }
 
-// agent.md 16: 197
+// A service may have an event run although it was told that there is nothing to do.
+//
+// agent.md 16: 81, 197
 func TestEventWithoutScriptsWritesNoLog(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)
-	h.mustDeploy(h.put("d-QUIET", files{"appspec.yml": "version: 0.0\nos: linux\n"}.zip(t)))
+	doc := h.put("d-QUIET", files{"appspec.yml": "version: 0.0\nos: linux\n"}.zip(t))
+	h.run("DownloadBundle", doc)
+	h.intercepting(func(w http.ResponseWriter, _ *http.Request, operation string) bool {
+		if operation == "PutHostCommandAcknowledgement" {
+			io.WriteString(w, "{}") //nolint:errcheck // the agent will show it
+		}
+		return operation == "PutHostCommandAcknowledgement"
+	})
+	if end := h.run("AfterInstall", doc); end.Status != awsapi.CommandStatusSucceeded {
+		t.Errorf("end = %+v, want success", end)
+	}
 	if err := h.stop(); err != nil {
 		t.Fatal(err)
 	}

@@ -54,14 +54,15 @@ func (h *host) writeConfig(more ...string) string {
 	return path
 }
 
-// startProcess runs the agent as a process of its own, with more lines in its configuration.
+// startProcess runs the agent as a process of its own, with more lines in its configuration and under a strict umask, as some
+// hosts have it.
 func (h *host) startProcess(more ...string) *exec.Cmd {
 	h.t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	cmd := exec.Command(self)
+	cmd := exec.Command("sh", "-c", `umask 077; exec "$0"`, self)
 	cmd.Env = append(os.Environ(), startVariable+"="+h.writeConfig(more...))
 	cmd.Stderr = h.log
 	if err := cmd.Start(); err != nil {
