@@ -40,7 +40,8 @@ type Change struct {
 	From   *Permissions `json:"from,omitempty"` // what is there now, nil for nothing
 	To     *Permissions `json:"to,omitempty"`   // what will be there
 
-	advice string // what to do about a conflict; one for all that have the same
+	// Advice is what to do about a conflict, in whole sentences without the last end; most that follow each other have the same.
+	Advice string `json:"advice,omitempty"`
 }
 
 // Permissions are those of one path. What an Install does not set on its own is left out of its To.

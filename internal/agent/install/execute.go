@@ -14,7 +14,7 @@ import (
 
 // execute makes what was planned.
 func (p *Plan) execute(ctx context.Context) error {
-	l, err := createLedger(p.options.CleanupFile)
+	l, err := createLedger(p.options.CleanupFile, p.options.Mode)
 	if err != nil {
 		return err
 	}
@@ -165,6 +165,9 @@ func tempName(destination string) string {
 	sum := sha256.Sum256([]byte(base))
 	return dir + ".codedeploy-" + hex.EncodeToString(sum[:8])
 }
+
+// tempLength is that of every temporary name, with the slash before it.
+var tempLength = len(tempName("/"))
 
 // finish gives a file that was just made the owner, mode and access list that it is to have. The set-id bits of the source
 // are kept only if its owner could be kept too: otherwise they would lend the agent's own rights (agent.md 8.2).

@@ -246,7 +246,7 @@ func (p *Plan) collision(f *file) (wanted bool) {
 		return p.replaceable(f, m)
 	case appspec.Disallow:
 		c := p.conflict(f.destination, m, "the deployment failed because a specified file already exists at this location: %s", f.destination)
-		c.advice = "No earlier deployment of this group put it there. Remove it, or set file_exists_behavior: OVERWRITE or RETAIN " +
+		c.Advice = "No earlier deployment of this group put it there. Remove it, or set file_exists_behavior: OVERWRITE or RETAIN " +
 			"in the AppSpec (or --file-exists-behavior for one deployment)"
 		p.conflicts = append(p.conflicts, c)
 	default:
@@ -285,7 +285,7 @@ func (p *Plan) nameable(path string) bool {
 		p.refuse(path, "the name %q holds a newline, which the record of installed files (one name on each line) cannot hold; rename it", path)
 	case len(filepath.Base(path)) > longestName:
 		p.refuse(path, "the name %q has %d bytes, of which a file system takes %d; shorten it", filepath.Base(path), len(filepath.Base(path)), longestName)
-	case len(filepath.Dir(path))+len(tempName("/x")) > longestPath || len(path) > longestPath:
+	case len(filepath.Dir(path))+tempLength > longestPath || len(path) > longestPath:
 		p.refuse(path, "the path %s has %d bytes, too many for the system; choose a shorter destination", path, len(path))
 	default:
 		return true

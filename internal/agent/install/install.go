@@ -1,7 +1,9 @@
 package install
 
 import (
+	"cmp"
 	"context"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"path/filepath"
@@ -16,10 +18,11 @@ import (
 type Options struct {
 	Archive          string // the unpacked bundle
 	AppSpec          *appspec.AppSpec
-	AppSpecPath      string // for messages
-	Behavior         string // what the deployment wants done with files that exist already; the AppSpec's own wins
-	CleanupFile      string // of the group (agent.md 6.2)
-	InstructionsFile string // of the group, written for people
+	AppSpecPath      string      // for messages
+	Behavior         string      // what the deployment wants done with files that exist already; the AppSpec's own wins
+	CleanupFile      string      // of the group (agent.md 6.2)
+	InstructionsFile string      // of the group, written for people
+	Mode             fs.FileMode // of these two files; 0 = 0644
 	Flags            Flags
 	Log              *slog.Logger // nil for none
 }
@@ -69,6 +72,7 @@ func Preview(ctx context.Context, o Options) (*Plan, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	o.Mode = cmp.Or(o.Mode, 0o644)
 	p := &Plan{options: o, folders: map[string]*folder{}, files: map[string]*file{}}
 	for _, look := range []func(context.Context) error{p.readRecord, p.placeFiles, p.placePermissions, p.checkHost, p.measure} {
 		if err := look(ctx); err != nil {
