@@ -1,6 +1,7 @@
 package house
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"go/ast"
@@ -19,10 +20,11 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the tests' column of docs/conformance from the marks in the tests")
 
-// A mark names a list of the specification and statements of it: "agent.md 16: 45, 130-134". A heading of a conformance
-// table begins with the same name.
+// A mark names a list of the specification and statements of it, to the end of the line: "agent.md 16: 45, 130-134". A heading
+// of a conformance table begins with the same name.
 var (
-	markForm    = regexp.MustCompile(`(agent\.md \d+|service\.md \d+|users\.md mistakes): ((?:[A-Z]?\d+(?:-[A-Z]?\d+)?(?:, )?)+)`)
+	markForm    = regexp.MustCompile(`(?m)(agent\.md \d+|service\.md \d+|users\.md mistakes): ([A-Z]?\d.*)$`)
+	itemForm    = regexp.MustCompile(`^([A-Z]?)(\d+)(?:-[A-Z]?(\d+))?$`)
 	headingForm = regexp.MustCompile(`^## (agent\.md \d+|service\.md \d+|users\.md mistakes):`)
 )
 
@@ -31,10 +33,10 @@ type marks map[string][]string
 
 func (m marks) add(text, test string) error {
 	for _, found := range markForm.FindAllStringSubmatch(text, -1) {
-		for item := range strings.SplitSeq(strings.TrimSuffix(found[2], ", "), ", ") {
+		for item := range strings.SplitSeq(found[2], ", ") {
 			ids, err := expand(item)
 			if err != nil {
-				return fmt.Errorf("%s: %w", test, err)
+				return fmt.Errorf("%s: the mark %q: %w", test, found[0], err)
 			}
 			for _, id := range ids {
 				key := found[1] + ": " + id
@@ -47,24 +49,21 @@ func (m marks) add(text, test string) error {
 	return nil
 }
 
-// expand turns "130-134" or "W3-W5" into its members.
+// expand turns "45" or "W3-W5" into its members.
 func expand(item string) ([]string, error) {
-	first, last, isRange := strings.Cut(item, "-")
-	if !isRange {
-		return []string{item}, nil
+	parts := itemForm.FindStringSubmatch(item)
+	if parts == nil {
+		return nil, fmt.Errorf("%q names no statement", item)
 	}
-	letter := strings.TrimRight(first, "0123456789")
-	from, err := strconv.Atoi(strings.TrimPrefix(first, letter))
-	if err != nil {
-		return nil, err
-	}
-	to, err := strconv.Atoi(strings.TrimPrefix(last, letter))
-	if err != nil || to < from {
+	first, last := parts[2], cmp.Or(parts[3], parts[2])
+	from, errFrom := strconv.Atoi(first)
+	to, errTo := strconv.Atoi(last)
+	if errFrom != nil || errTo != nil || to < from {
 		return nil, fmt.Errorf("%q is no range", item)
 	}
 	var ids []string
 	for n := from; n <= to; n++ {
-		ids = append(ids, letter+strconv.Itoa(n))
+		ids = append(ids, parts[1]+strconv.Itoa(n))
 	}
 	return ids, nil
 }
@@ -162,7 +161,7 @@ func TestConformance(t *testing.T) {
 			continue
 		}
 		if !*update {
-			t.Errorf("%s is stale: go test ./test/house -run Conformance -update", path)
+			t.Errorf("%s is stale: make conformance", path)
 		} else if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
