@@ -34,7 +34,7 @@ generate: ## shapes of the AWS API from the reduced model
 FUZZTIME ?= 30s
 fuzz: ## every fuzz target for 30 s, or for FUZZTIME
 	@for p in $$($(GO) list ./internal/...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep ^Fuzz); do \
-		$(GO) test $$p -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) || exit 1; done; done
+		$(GO) test $$p -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x || exit 1; done; done
 
 lint: ## formatting, vet and staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
@@ -44,4 +44,7 @@ lint: ## formatting, vet and staticcheck
 deps: ## rewrite the list of packages that the agent links
 	$(GO) test ./cmd/codedeploy-agent -run TestDeps -rewrite
 
-.PHONY: help build packages test race sim bench bench-agent scenarios generate fuzz lint deps
+conformance: ## rewrite the tests' column of docs/conformance from the marks in the tests
+	$(GO) test ./test/house -count=1 -run '^TestConformance$$' -update
+
+.PHONY: help build packages test race sim bench bench-agent scenarios generate fuzz lint deps conformance

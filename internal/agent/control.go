@@ -38,7 +38,7 @@ func Start(ctx context.Context, cfg config.Config, warnings []string, out io.Wri
 		return err
 	}
 	defer pid.release()
-	root, err := lockRoot(cfg.RootDir)
+	root, err := lockRoot(cfg)
 	if err != nil {
 		return err
 	}
@@ -200,11 +200,15 @@ const (
 
 // lockRoot claims the deployment root. Another agent with a process file of its own would take this one's commands for
 // interrupted ones, and end their scripts.
-func lockRoot(root string) (*os.File, error) {
-	if err := os.MkdirAll(root, 0o755); err != nil {
+func lockRoot(cfg config.Config) (*os.File, error) {
+	root, modes := cfg.RootDir, logfile.Modes{Dir: 0o755, File: 0o644}
+	if cfg.Hardening.RestrictAgentDirs {
+		modes = logfile.Modes{Dir: 0o711, File: 0o600} // scripts of other users pass through
+	}
+	if err := os.MkdirAll(root, modes.Dir); err != nil {
 		return nil, fmt.Errorf("cannot make root_dir: %w", err)
 	}
-	lock, err := os.OpenFile(filepath.Join(root, ".lock"), os.O_RDWR|os.O_CREATE, 0o644)
+	lock, err := os.OpenFile(filepath.Join(root, ".lock"), os.O_RDWR|os.O_CREATE, modes.File)
 	if err != nil {
 		return nil, fmt.Errorf("cannot lock root_dir: %w", err)
 	}

@@ -1,5 +1,5 @@
-// Package agent is the host agent: it polls the host-command service for the Work of its host, runs it, and reports how
-// it ended (agent.md; the sections are named where they are implemented).
+// Package agent is the daemon of the host agent: it polls the host-command service for the Work of its host, has it run,
+// and reports how it ended (agent.md; the sections are named where they are implemented).
 //
 // One command through the files of this package:
 //
@@ -8,18 +8,17 @@
 //	spec.go         the signed specification, verified and read
 //	track.go        the record on disk that a command is under way, and how it ended until the service knows
 //	turns.go        one command at a time for each deployment group
-//	execute.go      which of the three kinds of command it is
-//	download.go     DownloadBundle: retention, space, S3, unpack     (s3.go, retention.go, space.go)
-//	install.go      Install: plan, clean up, execute                 (plan.go, permissions.go, instructions.go, cleanup.go)
-//	hooks.go        every other command: scripts of the right revision (revision.go, missing.go, hooklog.go)
 //	diagnostics.go  what is reported
 //	recover.go      commands that a crash interrupted
 //
-// Around it: config.go and identity.go (who am I, and whom do I ask), service.go and transport.go (the protocol's client),
-// layout.go (names on disk), log.go and rolling.go (logs), control.go (start, stop, status). The agent is for Linux.
+// What a command does to the host is in the packages below it:
 //
-// What comes with the next issue has one visible place each: revisions from GitHub and local files in fetch
-// (download.go), EC2 instance metadata in LoadIdentity (identity.go), ACLs and SELinux contexts in
-// installPlan.permissions (permissions.go), hardening flags in notYetServed (config.go), and codedeploy-local, which will
-// call the executor of execute.go directly, without poll.go, command.go, turns.go and track.go.
+//	executor   DownloadBundle, Install, hooks: one command of one deployment; codedeploy-local (package local) drives it too
+//	source     where a bundle comes from: S3, GitHub, this host, an earlier deployment
+//	install    the plan of an Install, its checks, and its execution
+//	stream     the output of hooks on its way to a Grapnel server
+//
+// Around it: config and identity (how the host is set up, and who it is), transport and service.go (the protocol's client),
+// log.go and logfile (logs), control.go (start, stop, status), memory_linux.go (what an idle agent gives back). The agent is
+// for Linux; it compiles for Windows and macOS.
 package agent

@@ -2,6 +2,8 @@ package agent
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -372,11 +374,23 @@ func TestRevisionOfEachEvent(t *testing.T) {
 	}
 }
 
-// agent.md 16: 197
+// A service may have an event run although it was told that there is nothing to do.
+//
+// agent.md 16: 81, 197
 func TestEventWithoutScriptsWritesNoLog(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)
-	h.mustDeploy(h.put("d-QUIET", files{"appspec.yml": "version: 0.0\nos: linux\n"}.zip(t)))
+	doc := h.put("d-QUIET", files{"appspec.yml": "version: 0.0\nos: linux\n"}.zip(t))
+	h.run("DownloadBundle", doc)
+	h.intercepting(func(w http.ResponseWriter, _ *http.Request, operation string) bool {
+		if operation == "PutHostCommandAcknowledgement" {
+			io.WriteString(w, "{}") //nolint:errcheck // the agent will show it
+		}
+		return operation == "PutHostCommandAcknowledgement"
+	})
+	if end := h.run("AfterInstall", doc); end.Status != awsapi.CommandStatusSucceeded {
+		t.Errorf("end = %+v, want success", end)
+	}
 	if err := h.stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -423,16 +437,21 @@ func TestEventsOfOnesOwn(t *testing.T) {
 
 // The AppSpec file may have another name, for every command.
 //
-// agent.md 16: 107
+// agent.md 16: 107, 140
 func TestAppSpecOfAnotherName(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)
 	log := h.path("trace")
-	revision := tracing(log, "other", "AfterInstall")
-	revision["ops/deploy.yml"] = revision["appspec.yml"]
-	revision["appspec.yml"] = "nothing of use\n"
-	h.mustDeploy(h.put("d-NAMED", revision.zip(t)).with("AppSpecFilename", "ops/deploy.yml"))
-	if got := readFile(t, log); got != "AfterInstall other\n" {
+	named := tracing(log, "named", "AfterInstall")
+	named["ops/deploy.yml"] = named["appspec.yml"]
+	named["appspec.yml"] = "nothing of use\n"
+	h.mustDeploy(h.put("d-NAMED", named.zip(t)).with("AppSpecFilename", "ops/deploy.yml"))
+
+	other := tracing(log, "other", "AfterInstall")
+	other["appspec.yaml"] = other["appspec.yml"]
+	delete(other, "appspec.yml")
+	h.mustDeploy(h.put("d-OTHER", other.zip(t)).with("DeploymentGroupId", "group-2"))
+	if got := readFile(t, log); got != "AfterInstall named\nAfterInstall other\n" {
 		t.Errorf("trace = %q", got)
 	}
 }

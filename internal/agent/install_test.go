@@ -22,8 +22,10 @@ func copies(destination string, more ...string) string {
 	return "version: 0.0\nos: linux\nfiles:\n  - source: content\n    destination: " + destination + "\n" + strings.Join(more, "\n")
 }
 
-// Mistake 1 of users.md: planning before the cleanup counts, so that the second deployment of a file meets its own first.
-func TestSameFileTwiceUnderDisallow(t *testing.T) {
+// The install was planned before the cleanup counted, so that the second deployment of a file met its own first.
+//
+// users.md mistakes: 1
+func TestMistake1SameFileTwiceUnderDisallow(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)
 	app := h.path("app")
@@ -35,8 +37,10 @@ func TestSameFileTwiceUnderDisallow(t *testing.T) {
 	}
 }
 
-// Mistake 2 of users.md: the cleanup removes a folder that the plan counted on.
-func TestRenamedFile(t *testing.T) {
+// The cleanup removed a folder that the plan had counted on, and the application was gone.
+//
+// users.md mistakes: 2
+func TestMistake2RenamedFile(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)
 	app := h.path("app")
@@ -47,8 +51,10 @@ func TestRenamedFile(t *testing.T) {
 	}
 }
 
-// Mistake 10 of users.md: a running program is overwritten in place, "text file busy".
-func TestRunningProgramIsReplaced(t *testing.T) {
+// A running program was overwritten in place: "text file busy".
+//
+// users.md mistakes: 10
+func TestMistake10RunningProgramIsReplaced(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)
 	sleep, err := exec.LookPath("sleep")
@@ -103,6 +109,8 @@ func tree(t *testing.T, dir string) map[string]string {
 }
 
 // A plan that does not stand leaves the host as it is: files of the old revision, cleanup file and pointers.
+//
+// agent.md 16: 139, 150, 151, 163
 func TestFailedPlanChangesNothing(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -166,6 +174,7 @@ func TestFailedPlanChangesNothing(t *testing.T) {
 	}
 }
 
+// agent.md 16: 106, 158
 func TestExistingFiles(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ name, override, appspec, want string }{
@@ -223,6 +232,8 @@ func TestFolderInUseBecomesAFile(t *testing.T) {
 }
 
 // An Install that failed in the middle is put right by the next.
+//
+// agent.md 16: 162, 163
 func TestNextInstallCleansUpAfterAFailure(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)
@@ -245,35 +256,70 @@ func TestNextInstallCleansUpAfterAFailure(t *testing.T) {
 	}
 }
 
+// Of each group the newest deployments are kept, and always the one installed last.
+//
+// agent.md 16: 173, 174
 func TestRetention(t *testing.T) {
 	t.Parallel()
-	h := newHost(t, newFake(t))
-	h.cfg.MaxRevisions = 2
-	h.start()
-	plain := files{"appspec.yml": "version: 0.0\nos: linux\n"}.zip(t)
-	h.mustDeploy(h.put("d-GOOD", plain))
-	for i, id := range []string{"d-BAD1", "d-BAD2", "d-BAD3"} { // downloaded, never installed
-		if end := h.run("DownloadBundle", h.put(id, plain)); end.ErrorCode != 0 {
-			t.Fatal(end.Message)
-		}
-		age := time.Now().Add(time.Duration(i-10) * time.Minute)
-		if err := os.Chtimes(filepath.Dir(h.archive(id)), age, age); err != nil {
-			t.Fatal(err)
-		}
-	}
-	entries, err := os.ReadDir(h.path("root/group-1"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []string
-	for _, entry := range entries {
-		got = append(got, entry.Name())
-	}
-	if diff := cmp.Diff([]string{"d-BAD3", "d-GOOD"}, got); diff != "" {
-		t.Errorf("deployments kept (-want +got):\n%s", diff)
+	for _, test := range []struct {
+		keep int
+		want []string
+	}{
+		{1, []string{"d-BAD4", "d-GOOD"}},
+		{2, []string{"d-BAD4", "d-GOOD"}},
+		{3, []string{"d-BAD3", "d-BAD4", "d-GOOD"}},
+		{5, []string{"d-BAD1", "d-BAD2", "d-BAD3", "d-BAD4", "d-GOOD"}},
+	} {
+		t.Run(strconv.Itoa(test.keep), func(t *testing.T) {
+			t.Parallel()
+			h := newHost(t, newFake(t))
+			h.cfg.MaxRevisions = test.keep
+			h.start()
+			plain := files{"appspec.yml": "version: 0.0\nos: linux\n"}.zip(t)
+			h.mustDeploy(h.put("d-GOOD", plain))
+			for i, id := range []string{"d-BAD1", "d-BAD2", "d-BAD3", "d-BAD4"} { // downloaded, never installed
+				if end := h.run("DownloadBundle", h.put(id, plain)); end.ErrorCode != 0 {
+					t.Fatal(end.Message)
+				}
+				age := time.Now().Add(time.Duration(i-10) * time.Minute)
+				if err := os.Chtimes(filepath.Dir(h.archive(id)), age, age); err != nil {
+					t.Fatal(err)
+				}
+			}
+			entries, err := os.ReadDir(h.path("root/group-1"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, entry := range entries {
+				got = append(got, entry.Name())
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("deployments kept (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 
+// A command that is handed out once more replaces what its first run has left.
+//
+// agent.md 16: 167
+func TestDownloadAgain(t *testing.T) {
+	t.Parallel()
+	h := startHost(t)
+	doc := h.put("d-AGAIN", files{"appspec.yml": "version: 0.0\nos: linux\n", "a.txt": "1"}.zip(t))
+	h.run("DownloadBundle", doc)
+	writeFile(t, h.archive("d-AGAIN")+"/left.txt", "left")
+	if end := h.run("DownloadBundle", doc); end.ErrorCode != 0 {
+		t.Fatal(end.Message)
+	}
+	if exists(h.archive("d-AGAIN")+"/left.txt") || readFile(t, h.archive("d-AGAIN")+"/a.txt") != "1" {
+		t.Error("want the archive as it is in the bundle")
+	}
+}
+
+// agent.md 16: 86, 164, 168
+// agent.md 17: 7, 8
 func TestDownloadFailures(t *testing.T) {
 	t.Parallel()
 	plain := files{"appspec.yml": "version: 0.0\nos: linux\n"}.zip(t)
@@ -316,6 +362,8 @@ func TestDownloadFailures(t *testing.T) {
 }
 
 // The free space is compared with the size that S3 announces, before any of it is taken.
+//
+// agent.md 17: 7
 func TestNoSpaceForTheBundle(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)

@@ -489,7 +489,7 @@ func TestThrottling(t *testing.T) {
 	})
 }
 
-// A call that was not refused itself waits too while another one is held back.
+// Calls that were not refused themselves wait too while another one is held back.
 //
 // agent.md 16: 91
 func TestThrottlingHoldsEveryCallBack(t *testing.T) {
@@ -514,9 +514,14 @@ func TestThrottlingHoldsEveryCallBack(t *testing.T) {
 				t.Error(err)
 			}
 		})
+		calls.Go(func() {
+			if _, err := a.service.update(t.Context(), "c-1", "{}"); err != nil {
+				t.Error(err)
+			}
+		})
 		calls.Wait()
-		if len(network.at) != 3 {
-			t.Fatalf("%d requests, want the refused one, its repetition and the other", len(network.at))
+		if len(network.at) != 4 {
+			t.Fatalf("%d requests, want the refused one, its repetition and two others", len(network.at))
 		}
 		for _, at := range network.at[1:] {
 			if waited := at.Sub(network.at[0]); waited < time.Second {

@@ -45,24 +45,25 @@ func startAgent(path string) int {
 	return 0
 }
 
-// writeConfig writes the host's configuration as a stock file has it.
-func (h *host) writeConfig() string {
+// writeConfig writes the host's configuration as a stock file has it, and more lines below that.
+func (h *host) writeConfig(more ...string) string {
 	path := h.path("codedeployagent.yml")
 	writeFile(h.t, path, fmt.Sprintf(":root_dir: %s\n:log_dir: %s\n:pid_dir: %s\n:on_premises_config_file: %s\n:wait_between_runs: 0\n"+
 		":verbose: true\ndeploy_control_endpoint: %s\ns3_endpoint_override: %s\n",
-		h.cfg.RootDir, h.cfg.LogDir, h.cfg.PIDDir, h.cfg.OnPremisesConfigFile, h.url, h.url))
+		h.cfg.RootDir, h.cfg.LogDir, h.cfg.PIDDir, h.cfg.OnPremisesConfigFile, h.url, h.url)+strings.Join(more, "\n"))
 	return path
 }
 
-// startProcess runs the agent as a process of its own.
-func (h *host) startProcess() *exec.Cmd {
+// startProcess runs the agent as a process of its own, with more lines in its configuration and under a strict umask, as some
+// hosts have it.
+func (h *host) startProcess(more ...string) *exec.Cmd {
 	h.t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), startVariable+"="+h.writeConfig())
+	cmd := exec.Command("sh", "-c", `umask 077; exec "$0"`, self)
+	cmd.Env = append(os.Environ(), startVariable+"="+h.writeConfig(more...))
 	cmd.Stderr = h.log
 	if err := cmd.Start(); err != nil {
 		h.t.Fatal(err)
@@ -134,12 +135,7 @@ func TestKilledInAHook(t *testing.T) {
 		t.Errorf("trace = %q, want the hook to have run once and not to its end", got)
 	}
 	h.mustDeploy(h.put("d-NEXT", files{"appspec.yml": "version: 0.0\nos: linux\n"}.zip(t)))
-	if err := again.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if err := again.Wait(); err != nil {
-		t.Errorf("the second agent ended with %v", err)
-	}
+	stopProcess(t, again)
 	if left := tree(t, h.path("root/ongoing-deployment")); len(left) != 1 {
 		t.Errorf("records left: %v", left)
 	}

@@ -132,29 +132,31 @@ func (s *service) complete(ctx context.Context, commandID string, r report) erro
 // throttleRetries is how often one call is repeated because the service says that there are too many (agent.md 4.3).
 const throttleRetries = 5
 
+// call runs an operation, again while there are too many calls.
 func (s *service) call(ctx context.Context, operation string, in, out any) error {
 	for try := 0; ; try++ {
-		if err := s.gate.wait(ctx); err != nil {
-			return err
-		}
 		err := s.callOnce(ctx, operation, in, out)
-		if err == nil {
-			s.gate.open()
-		}
-		if !throttled(err) {
-			return err
-		}
-		s.gate.shut()
-		if try == throttleRetries {
+		if !throttled(err) || try == throttleRetries {
 			return err
 		}
 	}
 }
 
+// callOnce runs an operation once the gate is open.
 func (s *service) callOnce(ctx context.Context, operation string, in, out any) error {
+	if err := s.gate.wait(ctx); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, s.callTimeout, fmt.Errorf("no answer within %v", s.callTimeout))
 	defer cancel()
-	return s.client.Call(ctx, s.prefix+"."+operation, in, out)
+	err := s.client.Call(ctx, s.prefix+"."+operation, in, out)
+	switch {
+	case err == nil:
+		s.gate.open()
+	case throttled(err):
+		s.gate.shut()
+	}
+	return err
 }
 
 // gate holds every call back for a while after the service has answered that there are too many: a call that waits alone

@@ -27,7 +27,7 @@ func s3Doc() specDoc {
 	}
 }
 
-func (d specDoc) json(t *testing.T) []byte {
+func (d specDoc) json(t testing.TB) []byte {
 	t.Helper()
 	data, err := json.Marshal(d)
 	if err != nil {
@@ -60,7 +60,7 @@ func TestStockSpecification(t *testing.T) {
 
 // What a specification may say, and what it means when it does not.
 //
-// agent.md 16: 105-108
+// agent.md 16: 105-109
 func TestOptionalMembersOfASpecification(t *testing.T) {
 	t.Parallel()
 	key := newSigningKey(t)
@@ -85,6 +85,12 @@ func TestOptionalMembersOfASpecification(t *testing.T) {
 		"empty name of the AppSpec": {specDoc{"AppSpecFilename": ""}, nil},
 		"no events":                 {specDoc{"AllPossibleLifecycleEvents": nil}, nil},
 		"events":                    {specDoc{"AllPossibleLifecycleEvents": []string{"Install", "WarmUp"}}, func(d *executor.Deployment) { d.PossibleEvents = []string{"Install", "WarmUp"} }},
+		"token for GitHub": {
+			specDoc{"GitHubAccessToken": "hush", "Revision": map[string]any{"RevisionType": "GitHub", "GitHubRevision": map[string]any{"Account": "a", "Repository": "r", "CommitId": "c"}}},
+			func(d *executor.Deployment) {
+				d.Revision = source.Revision{GitHub: &source.GitHub{Account: "a", Repository: "r", Commit: "c", Token: "hush"}}
+			},
+		},
 		"creator and type": {specDoc{"DeploymentCreator": "codeDeployRollback", "DeploymentType": "BLUE_GREEN"},
 			func(d *executor.Deployment) { d.Creator, d.Type = "codeDeployRollback", "BLUE_GREEN" }},
 	} {

@@ -175,7 +175,7 @@ func TestAccepted(t *testing.T) {
 
 // Each mistake with the place, reason and fix that its author sees.
 //
-// agent.md 16: 118-120, 125-131, 133, 134
+// agent.md 16: 118-120, 125-131, 133, 134, 156
 func TestMistakes(t *testing.T) {
 	t.Parallel()
 	const script, file, permission = head + "hooks:\n  AfterInstall:\n    - ", head + "files:\n  - ", head + "permissions:\n  - object: /x\n    "

@@ -479,6 +479,7 @@ func TestAcknowledge(t *testing.T) {
 	}
 }
 
+// agent.md 17: 16
 func TestCompletionCountsOnce(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -617,6 +618,7 @@ func (s *server) specification(c hosts.Caller) string {
 	return *out.DeploymentSpecification.GenericEnvelope.Payload
 }
 
+// agent.md 17: 2, 15
 func TestSpecification(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)

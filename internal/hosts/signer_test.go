@@ -17,6 +17,8 @@ import (
 
 // TestStockVerification checks a specification with what the stock Ruby agent uses: OpenSSL's PKCS7 with NOVERIFY
 // (agent.md 5.1).
+//
+// agent.md 17: 2
 func TestStockVerification(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)

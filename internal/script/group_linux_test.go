@@ -53,6 +53,8 @@ func TestGroupKill(t *testing.T) {
 }
 
 // A number that belongs to somebody else by now must not be signalled.
+//
+// agent.md 17: 6
 func TestGroupKillSparesOthers(t *testing.T) {
 	t.Parallel()
 	pgid, _ := startGroup(t, "sleep")

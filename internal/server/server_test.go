@@ -298,6 +298,8 @@ func waitUntilHeld(t *testing.T, ctx context.Context, s *server.Server) {
 
 // TestSelfSigned: a client that trusts ca.pem alone reaches the server by name, by address and by bucket host, and the
 // authority stays the same over restarts.
+//
+// agent.md 17: 1
 func TestSelfSigned(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

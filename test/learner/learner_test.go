@@ -3,8 +3,6 @@
 package learner
 
 import (
-	"archive/zip"
-	"bytes"
 	"context"
 	"crypto/rand"
 	"os"
@@ -16,7 +14,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/codedeploy"
 	"github.com/aws/aws-sdk-go-v2/service/codedeploy/types"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"grapnel/test/harness"
 )
@@ -64,7 +61,7 @@ func tryOnce(t *testing.T, location string, files map[string][]byte, prepare fun
 	for name, data := range files {
 		all[name] = data
 	}
-	id := create(t, ctx, s, pack(t, all))
+	id := harness.Deploy(t, s, "role", all)
 	api := s.CodeDeploy(t)
 	harness.Eventually(t, harness.Patience, "the deployment to end", func() bool {
 		out, err := api.GetDeployment(ctx, &codedeploy.GetDeploymentInput{DeploymentId: &id})
@@ -88,53 +85,6 @@ func tryOnce(t *testing.T, location string, files map[string][]byte, prepare fun
 	}
 	t.Logf("deployment: %s %s\n    event: %s", f.status, f.message, f.diagnostics)
 	return f
-}
-
-func create(t *testing.T, ctx context.Context, s *harness.Server, bundle []byte) string {
-	t.Helper()
-	check := func(_ any, err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	check(s.S3(t).CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String("bundles")}))
-	check(s.S3(t).PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String("bundles"), Key: aws.String("app.zip"), Body: bytes.NewReader(bundle)}))
-	api := s.CodeDeploy(t)
-	check(api.CreateApplication(ctx, &codedeploy.CreateApplicationInput{ApplicationName: aws.String("web")}))
-	check(api.CreateDeploymentGroup(ctx, &codedeploy.CreateDeploymentGroupInput{
-		ApplicationName: aws.String("web"), DeploymentGroupName: aws.String("all"),
-		ServiceRoleArn:               aws.String("arn:aws:iam::000000000000:role/deploy"),
-		OnPremisesInstanceTagFilters: []types.TagFilter{{Key: aws.String("role"), Type: types.TagFilterTypeKeyOnly}},
-	}))
-	out, err := api.CreateDeployment(ctx, &codedeploy.CreateDeploymentInput{
-		ApplicationName: aws.String("web"), DeploymentGroupName: aws.String("all"),
-		Revision: &types.RevisionLocation{RevisionType: types.RevisionLocationTypeS3, S3Location: &types.S3Location{
-			Bucket: aws.String("bundles"), Key: aws.String("app.zip"), BundleType: types.BundleTypeZip,
-		}},
-	})
-	check(out, err)
-	return *out.DeploymentId
-}
-
-// pack makes a zip as a learner's Windows or CI would: the scripts are not executable in it.
-func pack(t *testing.T, files map[string][]byte) []byte {
-	t.Helper()
-	var buf bytes.Buffer
-	z := zip.NewWriter(&buf)
-	for name, data := range files {
-		f, err := z.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Store})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := f.Write(data); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return buf.Bytes()
 }
 
 // says fails the test unless both the deployment's message and the event's diagnostics hold every text.

@@ -55,10 +55,10 @@ func TestHost(t *testing.T) {
 	}{
 		{"a stock agent is replaced", replaceStock},
 		{"start", start},
-		{"deploy, and change the packages in a hook", deployAndChangePackages},
-		{"modes", checkModes},
+		{"deploy, and change the packages in a hook", deployAndChangePackages}, // agent.md 16: 116, 201
+		{"modes", checkModes}, // agent.md 16: 201, 202
 		{"restart", restart},
-		{"stop waits for a hook", stopWaits},
+		{"stop waits for a hook", stopWaits}, // agent.md 16: 199
 		{"what a service manager hears", serviceManager},
 		{"remove", remove},
 		{"purge", purge},
@@ -177,8 +177,6 @@ func (h *host) pid(t *testing.T) int {
 }
 
 // A hook may update the agent that waits for it, but neither stop nor remove it, and nothing of that may hang.
-//
-// agent.md 16: 116, 201
 func deployAndChangePackages(t *testing.T, h *host) {
 	before := h.pid(t)
 	id := h.deploy(t, `exec >/root/hook 2>&1
@@ -239,8 +237,6 @@ func restart(t *testing.T, h *host) {
 }
 
 // A service manager's stop is a TERM to the agent, also in the middle of a hook.
-//
-// agent.md 16: 199
 func stopWaits(t *testing.T, h *host) {
 	pid := h.pid(t)
 	h.open = h.deploy(t, "touch /root/begun\nuntil [ -e /root/go ]; do sleep 0.1; done\ntouch /root/ended")

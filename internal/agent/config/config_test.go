@@ -46,6 +46,7 @@ func TestStockConfigurationFile(t *testing.T) {
 }
 
 // agent.md 16: 45, 46
+// agent.md 17: 1
 func TestConfigurationKeys(t *testing.T) {
 	t.Parallel()
 	got, warnings, err := loadText(t, `

@@ -17,7 +17,10 @@ import (
 
 func (x *examination) checkConfiguration(_ context.Context, r *Result) {
 	s, err := x.setup()
-	if err != nil {
+	if errors.Is(err, errLate) {
+		r.fail(err.Error(), "look for a file server that does not answer, below the configuration file or one that it names")
+		return
+	} else if err != nil {
 		r.fail(err.Error(), "correct it; the agent does not start with it")
 		return
 	}
@@ -89,8 +92,11 @@ func checkOnPremisesFile(_ context.Context, s setup, r *Result) {
 	case errors.Is(err, fs.ErrNotExist):
 		r.skip("%s does not exist, so that this is an EC2 instance", path)
 		return
-	case err != nil:
-		r.cannot("look at "+path, err)
+	case err == nil:
+		err = tryToRead(path)
+	}
+	if err != nil {
+		r.cannot("read "+path, err)
 		return
 	}
 	mode := info.Mode().Perm()
@@ -102,6 +108,14 @@ func checkOnPremisesFile(_ context.Context, s setup, r *Result) {
 	if folder, err := os.Stat(filepath.Dir(path)); mode&0o022 != 0 || err == nil && folder.Mode().Perm()&0o002 != 0 && folder.Mode()&fs.ModeSticky == 0 {
 		r.warn("others than its owner can change it, and make this host somebody else's", "chmod go-w "+filepath.Dir(path)+" "+path)
 	}
+}
+
+func tryToRead(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // cannot says that something could not be looked at or done. Who is not root may lack a right that the agent has.

@@ -130,7 +130,7 @@ func checkRevisions(ctx context.Context, s setup, r *Result) {
 			least = "at least "
 		}
 	}
-	r.saw("%d of %d deployment groups take %s%s; %d of each group are kept", len(all), len(groups), least, size(bytes), s.MaxRevisions)
+	r.saw("%d of %d deployment groups, %s%s in all; %d of each group are kept", len(all), len(groups), least, size(bytes), s.MaxRevisions)
 }
 
 // weigh adds up the files below a folder; false means that there are more, which could not be seen or not in time.

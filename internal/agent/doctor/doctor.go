@@ -58,7 +58,7 @@ func (x *examination) checks() []check {
 		{"revisions", x.withSetup(checkRevisions)},
 		{"leftovers", x.withSetup(checkLeftovers)},
 		{"agent", x.withSetup(checkAgent)},
-		{"other agents", x.withSetup(checkOthers)},
+		{"other agents", checkOthers},
 		{"systemd", checkUnit},
 		{"user", checkUser},
 		{"programs", checkPrograms},

@@ -95,6 +95,8 @@ func (s setup) route(u *url.URL) route {
 		return route{proxy: proxy, why: "proxy_uri"}
 	case proxy != nil:
 		return route{proxy: proxy, why: name}
+	case isSet && !isURL(os.Getenv(name)): // net/http passes over it without a word
+		return route{err: fmt.Errorf("%s is no URL such as http://proxy:3128 and has no effect", name)}
 	case isSet && config.IsLoopback(u.Hostname()):
 		return route{why: "the service is on this machine"}
 	case isSet:
@@ -116,6 +118,13 @@ func proxyVariable(scheme string) (name string, isSet bool) {
 		}
 	}
 	return names[0], false
+}
+
+// isURL reads a proxy as net/http does, which adds the scheme when that is missing.
+func isURL(proxy string) bool {
+	_, whole := url.Parse(proxy)
+	_, completed := url.Parse("http://" + proxy)
+	return whole == nil || completed == nil
 }
 
 // proxyRefusal is a proxy's answer that is no connection.
@@ -187,7 +196,6 @@ func (e *endpoint) obstacle() obstacle {
 		refusal *proxyRefusal
 		network *net.OpError
 		cert    *tls.CertificateVerificationError
-		record  tls.RecordHeaderError
 		alert   tls.AlertError
 	)
 	switch err := e.visit().err; {
@@ -195,11 +203,17 @@ func (e *endpoint) obstacle() obstacle {
 		return none
 	case e.route.err != nil, errors.As(err, &refusal), errors.As(err, &network) && network.Op == "proxyconnect":
 		return byProxy
-	case errors.As(err, &cert), errors.As(err, &record), errors.As(err, &alert):
+	case errors.As(err, &cert), errors.As(err, &alert), speaksNoTLS(err):
 		return byTLS
 	default:
 		return byDistance
 	}
+}
+
+// speaksNoTLS reports whether the other side did not answer in TLS.
+func speaksNoTLS(err error) bool {
+	var record tls.RecordHeaderError
+	return errors.As(err, &record) || errors.Is(err, http.ErrSchemeMismatch)
 }
 
 // plain takes the method and the address off an error of net/http: the line names them already.

@@ -43,8 +43,8 @@ type host struct {
 // begin prepares an examination whose waiting ends with ctx.
 func begin(ctx context.Context, configFile string) *examination {
 	x := &examination{}
-	x.setup = sync.OnceValues(func() (setup, error) { return configured(configFile) })
-	x.identity = sync.OnceValues(func() (host, error) {
+	x.setup = once(ctx, func() (setup, error) { return configured(configFile) })
+	x.identity = once(ctx, func() (host, error) {
 		s, err := x.setup()
 		if err != nil {
 			return host{}, err
@@ -53,7 +53,7 @@ func begin(ctx context.Context, configFile string) *examination {
 		id, err := identity.Load(ctx, agent.IdentityOptions(s.Config, slog.New(&log)))
 		return host{id, log.texts}, err
 	})
-	x.endpoints = sync.OnceValues(func() (endpoints, error) {
+	x.endpoints = once(ctx, func() (endpoints, error) {
 		s, err := x.setup()
 		if err != nil {
 			return endpoints{}, err
@@ -65,6 +65,32 @@ func begin(ctx context.Context, configFile string) *examination {
 		return s.endpoints(ctx, id.CommandEndpoint, id.S3Endpoint)
 	})
 	return x
+}
+
+// errLate is what a part comes to that hangs.
+var errLate = errors.New("this could not be found out in time: something hangs")
+
+// once finds a part out for the first who asks. All of them wait for it, until ctx ends.
+func once[T any](ctx context.Context, find func() (T, error)) func() (T, error) {
+	found := make(chan struct{})
+	var part T
+	var err error
+	begin := sync.OnceFunc(func() {
+		go func() {
+			part, err = find()
+			close(found)
+		}()
+	})
+	return func() (T, error) {
+		begin()
+		select {
+		case <-found:
+			return part, err
+		case <-ctx.Done():
+			var nothing T
+			return nothing, errLate
+		}
+	}
 }
 
 func configured(path string) (setup, error) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"grapnel/internal/agent/install"
 )
@@ -40,7 +41,7 @@ func nearest(path string) (string, error) {
 		if err == nil && !info.IsDir() {
 			return path, fmt.Errorf("%s is no folder", path)
 		}
-		if !errors.Is(err, fs.ErrNotExist) || path == filepath.Dir(path) {
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) || path == filepath.Dir(path) {
 			return path, err
 		}
 		path = filepath.Dir(path)

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -23,7 +24,7 @@ func checkNames(_ context.Context, e endpoints, r *Result) {
 		case l.literal:
 			r.saw("%s is an address", l.host)
 		case l.err != nil:
-			r.fail(fmt.Sprintf("%s: %v", l.host, l.err), service.nameAdvice())
+			r.fail(l.host+": "+l.failure(), service.nameAdvice())
 		case l.took > slowLookup:
 			r.warn(l.tell(), "name servers in /etc/resolv.conf do not answer, or late: put one that does first")
 		default:
@@ -42,6 +43,19 @@ func (l lookup) tell() string {
 		addresses = append(addresses[:most], fmt.Sprintf("%d more", more))
 	}
 	return fmt.Sprintf("%s is %s (%v)", l.host, strings.Join(addresses, ", "), l.took.Round(time.Millisecond))
+}
+
+// failure tells why a name is not known, and by whom.
+func (l lookup) failure() string {
+	var dns *net.DNSError
+	switch {
+	case errors.As(l.err, &dns) && dns.Server != "":
+		return fmt.Sprintf("%s (asked %s, %v)", dns.Err, dns.Server, l.took.Round(time.Millisecond))
+	case errors.As(l.err, &dns):
+		return dns.Err
+	default:
+		return l.err.Error()
+	}
 }
 
 func (e *endpoint) nameAdvice() string {
@@ -155,9 +169,8 @@ func (e *endpoint) explainTLS(err error, r *Result) {
 		unknown   x509.UnknownAuthorityError
 		name      x509.HostnameError
 		invalid   x509.CertificateInvalidError
-		record    tls.RecordHeaderError
 	)
-	if errors.As(err, &record) {
+	if speaksNoTLS(err) {
 		r.fail(host+" does not speak TLS", "correct the port, or write http:// if this service is meant to be plain")
 		return
 	}

@@ -70,7 +70,7 @@ func (p process) isStock() bool {
 }
 
 // checkOthers looks for stock agents: two agents with one identity take each other's commands away.
-func checkOthers(_ context.Context, _ setup, r *Result) {
+func checkOthers(_ context.Context, r *Result) {
 	all := processes()
 	if len(all) == 0 {
 		r.skip("processes cannot be listed here")

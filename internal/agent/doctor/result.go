@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -55,7 +56,9 @@ func (r *Result) fail(seen, advice string) {
 
 func (r *Result) add(seen, advice string) {
 	r.Seen = append(r.Seen, seen)
-	r.Advice = append(r.Advice, advice)
+	if !slices.Contains(r.Advice, advice) {
+		r.Advice = append(r.Advice, advice)
+	}
 }
 
 // summary counts results by state.

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"grapnel/internal/agent"
 	"grapnel/internal/awsapi"
@@ -42,16 +45,37 @@ func (x *examination) checkService(ctx context.Context, e endpoints, r *Result) 
 		r.skip("%s answers; needs the identity for more", e.command.url.Host)
 		return
 	}
-	if _, err := id.Credentials.Retrieve(ctx); err != nil {
+	keys, err := id.Credentials.Retrieve(ctx)
+	if err != nil {
 		r.skip("%s answers; needs credentials for more", e.command.url.Host)
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, visitLimit)
 	defer cancel()
-	e.command.judge(agent.Probe(ctx, s.Config, id.Identity, s.client), id.HostID, r)
+	e.command.judge(agent.Probe(ctx, s.Config, id.Identity, s.client), id.HostID, withoutKeys(keys), r)
 }
 
-// Names of refusals by what they say about the caller (agent.go's signatureErrors, service.md 1).
+// withoutKeys takes keys out of what a service says: some quote the request that they refuse, its session token included. What
+// is long is cut.
+func withoutKeys(keys aws.Credentials) func(message string) string {
+	var pairs []string
+	for _, secret := range []string{keys.SessionToken, keys.SecretAccessKey} {
+		if secret != "" {
+			pairs = append(pairs, secret, "(secret)", url.QueryEscape(secret), "(secret)")
+		}
+	}
+	hide := strings.NewReplacer(append(pairs, keys.AccessKeyID, shortKey(keys.AccessKeyID))...)
+	const most = 300
+	return func(message string) string {
+		message = hide.Replace(strings.TrimSuffix(message, "."))
+		if short := []rune(message); len(short) > most {
+			return string(short[:most]) + "…"
+		}
+		return message
+	}
+}
+
+// Names of refusals by what they say about the caller (service.md 1).
 var (
 	wrongSecret = []string{"InvalidSignatureException", "SignatureDoesNotMatch"}
 	wrongKey    = []string{"UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId"}
@@ -61,14 +85,14 @@ var (
 )
 
 // judge says what the service's answer to a call for nothing means.
-func (e *endpoint) judge(err error, hostID string, r *Result) {
+func (e *endpoint) judge(err error, hostID string, clean func(string) string, r *Result) {
 	host := e.url.Host
 	var answer *awsjson.Error
 	if !errors.As(err, &answer) {
 		r.fail(fmt.Sprintf("%s: %s", host, plain(err)), "something else than the command service may answer there: look at deploy_control_endpoint and at proxies")
 		return
 	}
-	seen := fmt.Sprintf("%s answers %s: %s", host, answer.Name, strings.TrimSuffix(answer.Message, "."))
+	seen := fmt.Sprintf("%s answers %s: %s", host, answer.Name, clean(answer.Message))
 	is := func(names []string) bool { return slices.Contains(names, answer.Name) }
 	switch {
 	case answer.Name == awsapi.ClientException && strings.Contains(answer.Message, hostID):

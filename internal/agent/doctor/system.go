@@ -45,14 +45,14 @@ func checkUser(_ context.Context, r *Result) {
 		name = u.Name
 	}
 	if os.Geteuid() == 0 {
-		r.saw("%s, who can run scripts as any user (runas)", name)
+		r.saw("%s: scripts can run as any user (runas)", name)
 		return
 	}
 	if _, err := exec.LookPath("sudo"); err != nil {
-		r.warn(name+", who can run scripts only as himself, because there is no sudo", "an agent of this user needs sudo for runas, and cannot set owners of files; run it as root instead")
+		r.warn(name+", and there is no sudo", "an agent of this user cannot run scripts as others (runas) nor set owners of files: run it as root, or install sudo")
 		return
 	}
-	r.saw("%s, who can run scripts as somebody else only where sudo lets him without a password, and cannot set owners of files", name)
+	r.saw("%s: scripts can run as somebody else (runas) where sudo allows it without a password; owners of files cannot be set", name)
 }
 
 // checkPrograms looks for what some features need.

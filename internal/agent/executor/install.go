@@ -53,6 +53,7 @@ func (e *Executor) installOptions(d *Deployment, app *loadedAppSpec) install.Opt
 		Behavior:         d.FileExistsBehavior,
 		CleanupFile:      e.layout.cleanup(d.GroupID),
 		InstructionsFile: e.layout.instructions(d.GroupID),
+		Mode:             e.modes.state,
 		Flags: install.Flags{
 			RejectPathTraversal:            e.Hardening.RejectPathTraversal,
 			RejectUnsafePermissions:        e.Hardening.RejectUnsafePermissions,

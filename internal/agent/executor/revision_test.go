@@ -3,6 +3,8 @@ package executor
 import "testing"
 
 // The table of agent.md 9.1.
+//
+// agent.md 16: 177
 func TestSourceOfScripts(t *testing.T) {
 	t.Parallel()
 	normal := &Deployment{Creator: "user", Type: "IN_PLACE"}

@@ -40,7 +40,8 @@ type Change struct {
 	From   *Permissions `json:"from,omitempty"` // what is there now, nil for nothing
 	To     *Permissions `json:"to,omitempty"`   // what will be there
 
-	advice string // what to do about a conflict; one for all that have the same
+	// Advice is what to do about a conflict, in whole sentences without the last end; most that follow each other have the same.
+	Advice string `json:"advice,omitempty"`
 }
 
 // Permissions are those of one path. What an Install does not set on its own is left out of its To.
@@ -67,7 +68,7 @@ func (p *Plan) Changes() []Change {
 	changes := slices.Clone(p.conflicts)
 	for _, path := range slices.Backward(p.old.entries) {
 		m, found := p.old.found[path]
-		if found && p.old.gone[path] && p.files[path] == nil && p.folders[path] == nil {
+		if found && p.files[path] == nil && p.folders[path] == nil && p.old.goes(path) {
 			changes = append(changes, Change{Action: Delete, Path: path, Owner: p.ownerOf(m), Edited: edited[path], From: p.permissionsOf(m)})
 		}
 	}
@@ -78,7 +79,9 @@ func (p *Plan) Changes() []Change {
 	for _, s := range p.steps {
 		switch s := s.(type) {
 		case *folder:
-			changes = append(changes, p.folderChange(s, accesses[s.path]))
+			if !s.again || p.old.goes(s.path) {
+				changes = append(changes, p.folderChange(s, accesses[s.path]))
+			}
 		case *file:
 			c := p.fileChange(s, accesses[s.destination])
 			c.Edited = edited[s.destination]

@@ -75,11 +75,11 @@ func TestChangesAreJSON(t *testing.T) {
 	t.Parallel()
 	data, err := json.Marshal([]Change{
 		{Action: Create, Path: "/a", Source: "a", Bytes: 1, To: &Permissions{Mode: "0644", ACL: []string{"user:x:r--"}}},
-		{Action: Conflict, Path: "/b", Reason: "r", Owner: "u:g", DeploymentGroup: "d", advice: "x"},
+		{Action: Conflict, Path: "/b", Reason: "r", Owner: "u:g", DeploymentGroup: "d", Advice: "x"},
 	})
 	must(t, err)
 	want := `[{"action":"create","path":"/a","source":"a","bytes":1,"to":{"mode":"0644","acl":["user:x:r--"]}},` +
-		`{"action":"conflict","path":"/b","reason":"r","owner":"u:g","deploymentGroup":"d"}]`
+		`{"action":"conflict","path":"/b","reason":"r","owner":"u:g","deploymentGroup":"d","advice":"x"}]`
 	if diff := cmp.Diff(want, string(data)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -3,6 +3,7 @@ package install
 import (
 	"context"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 )
@@ -22,8 +23,8 @@ func (p *Plan) checkWritable() {
 	seen := map[string]bool{}
 	check := func(path string) {
 		dir := filepath.Dir(path)
-		if seen[dir] || p.folders[dir] != nil {
-			return
+		if f := p.folders[dir]; seen[dir] || f != nil && (!f.again || os.Geteuid() == 0) {
+			return // root can write to a folder that is made again if it can to the one above
 		}
 		seen[dir] = true
 		if err := writable(dir); err != nil && !isAbsent(err) {
@@ -39,7 +40,7 @@ func (p *Plan) checkWritable() {
 		}
 	}
 	for _, path := range p.old.entries {
-		if p.old.gone[path] {
+		if _, found := p.old.found[path]; found {
 			check(path)
 		}
 	}

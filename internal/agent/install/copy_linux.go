@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -154,6 +155,14 @@ func rename(from, to string) error {
 		return fmt.Errorf("rename: %w", err)
 	}
 	return nil
+}
+
+// removeFolder spares the attempt to remove a file that os.Remove makes first. It removes whatever else is there by now.
+func removeFolder(path string) error {
+	if err := unix.Rmdir(path); err == nil || errors.Is(err, unix.ENOTEMPTY) {
+		return err
+	}
+	return os.Remove(path)
 }
 
 func setTimes(path string, m meta) error {

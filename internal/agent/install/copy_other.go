@@ -42,3 +42,5 @@ func (c *copier) copyFile(_ context.Context, f *file, path string) error {
 }
 
 func rename(from, to string) error { return os.Rename(from, to) }
+
+func removeFolder(path string) error { return os.Remove(path) }

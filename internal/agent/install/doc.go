@@ -8,7 +8,7 @@
 //	         │
 //	       write the instructions, for people to read                     instructions.go
 //	         │
-//	       make folders ─► copy files ─► other permissions ─► SELinux      execute.go, copy_linux.go, access.go, selinux.go
+//	       make folders and files ─► other permissions ─► SELinux          execute.go, copy_linux.go, access.go, selinux.go
 //
 // The cleanup file names a file before it is copied and a folder as soon as it is made, so that a crash at any point leaves
 // something that the next Install puts right.

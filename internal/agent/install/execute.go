@@ -12,13 +12,13 @@ import (
 	"sync"
 )
 
-// execute makes what was planned. Folders come first and other permissions last, so that files can be copied side by side.
+// execute makes what was planned.
 func (p *Plan) execute(ctx context.Context) error {
-	l, err := createLedger(p.options.CleanupFile)
+	l, err := createLedger(p.options.CleanupFile, p.options.Mode)
 	if err != nil {
 		return err
 	}
-	for _, stage := range []func(context.Context, *ledger) error{p.makeFolders, p.copyFiles, p.setAccesses, p.setContexts} {
+	for _, stage := range []func(context.Context, *ledger) error{p.makeSteps, p.setAccesses, p.setContexts} {
 		if err = stage(ctx, l); err != nil {
 			break
 		}
@@ -26,24 +26,11 @@ func (p *Plan) execute(ctx context.Context) error {
 	return errors.Join(err, l.close())
 }
 
-func (p *Plan) makeFolders(ctx context.Context, l *ledger) error {
-	for _, s := range p.steps {
-		if err := context.Cause(ctx); err != nil {
-			return err
-		}
-		if f, ok := s.(*folder); ok {
-			if err := f.make(l); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 // make notes the folder afterwards: one that somebody else has made meanwhile is not ours to remove.
 func (f *folder) make(l *ledger) error {
 	err := os.Mkdir(f.path, 0o755)
 	if err == nil {
+		f.made = true
 		return l.note(f.path)
 	}
 	if m, statErr := stat(f.path); errors.Is(err, fs.ErrExist) && statErr == nil && m.mode.IsDir() {
@@ -55,8 +42,8 @@ func (f *folder) make(l *ledger) error {
 // batch is how many files are noted with one write before they are copied.
 const batch = 16
 
-// copyFiles copies side by side. The first error ends all copiers.
-func (p *Plan) copyFiles(ctx context.Context, l *ledger) error {
+// makeSteps makes the folders in their order while others copy side by side what is to be in them. The first error ends all.
+func (p *Plan) makeSteps(ctx context.Context, l *ledger) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	batches := make(chan []*file)
@@ -71,44 +58,41 @@ func (p *Plan) copyFiles(ctx context.Context, l *ledger) error {
 			}
 		})
 	}
-	p.inBatches(func(files []*file) bool {
-		select {
-		case batches <- files:
-			return true
-		case <-ctx.Done():
-			return false
-		}
-	})
+	if err := p.handOut(ctx, l, batches); err != nil {
+		cancel(err)
+	}
 	close(batches)
 	copiers.Wait()
 	return context.Cause(ctx)
 }
 
-// inBatches yields the files to copy. One that takes the place of another is alone in its batch: if this Install ends
-// before it is copied, then the other must not be noted as ours, because the next Install removes what is noted.
-func (p *Plan) inBatches(yield func([]*file) bool) {
+// handOut makes the folders and hands out the files, in batches. A file that takes the place of another is alone in its
+// batch: if this Install ends before it is copied, then the other must not be noted as ours, because the next Install
+// removes what is noted.
+func (p *Plan) handOut(ctx context.Context, l *ledger, batches chan<- []*file) error {
 	var files []*file
 	for _, s := range p.steps {
-		f, ok := s.(*file)
-		if !ok {
-			continue
+		if err := context.Cause(ctx); err != nil {
+			return err
 		}
-		if f.replaced != nil {
-			if !yield([]*file{f}) {
-				return
+		switch s := s.(type) {
+		case *folder:
+			if err := s.make(l); err != nil {
+				return err
 			}
-			continue
-		}
-		if files = append(files, f); len(files) == batch {
-			if !yield(files) {
-				return
+		case *file:
+			if s.replaced != nil {
+				batches <- []*file{s}
+			} else if files = append(files, s); len(files) == batch {
+				batches <- files
+				files = nil
 			}
-			files = nil
 		}
 	}
 	if len(files) > 0 {
-		yield(files)
+		batches <- files
 	}
+	return nil
 }
 
 func (c *copier) copyBatch(ctx context.Context, l *ledger, files []*file) error {
@@ -141,7 +125,7 @@ func (c *copier) copyBatch(ctx context.Context, l *ledger, files []*file) error 
 // nothing to replace, and nobody who relies on what is there: such a file, if it is still the first of its name, gets it
 // at once, which spares the system a tenth of all its work for many small files.
 func (c *copier) copy(ctx context.Context, f *file) error {
-	if f.fresh {
+	if f.in != nil && f.in.made {
 		err := c.copyTo(ctx, f, f.destination)
 		if !errors.Is(err, fs.ErrExist) {
 			return err
@@ -181,6 +165,9 @@ func tempName(destination string) string {
 	sum := sha256.Sum256([]byte(base))
 	return dir + ".codedeploy-" + hex.EncodeToString(sum[:8])
 }
+
+// tempLength is that of every temporary name, with the slash before it.
+var tempLength = len(tempName("/"))
 
 // finish gives a file that was just made the owner, mode and access list that it is to have. The set-id bits of the source
 // are kept only if its owner could be kept too: otherwise they would lend the agent's own rights (agent.md 8.2).

@@ -5,9 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"grapnel/internal/appspec"
@@ -17,7 +15,14 @@ import (
 type step interface{ instruction() any }
 
 // folder is made in a folder that is there.
-type folder struct{ path string }
+type folder struct {
+	path string
+	// again says that the previous Install has made it too. If it holds something that is not ours then it is there still
+	// when its turn comes.
+	again   bool
+	mounted bool // is the place of a mount, of those that are made again
+	made    bool // by this Install
+}
 
 // file is a copy of a file or symbolic link of the archive.
 type file struct {
@@ -25,7 +30,7 @@ type file struct {
 	from                meta    // the source's
 	replaced            *meta   // what is at the destination now, nil for nothing
 	access              *access // is set while the file is made, nil for none
-	fresh               bool    // its folder is made by this Install
+	in                  *folder // nil for a folder that this Install does not make
 }
 
 // placeFiles turns the AppSpec's files into steps (agent.md 8.1).
@@ -59,7 +64,7 @@ func (p *Plan) place(ctx context.Context, f appspec.File) error {
 		return nil
 	}
 	if m, err := stat(source); err == nil && m.mode.IsDir() {
-		return p.copyTree(ctx, source, destination, []fileID{m.id()})
+		return p.placeTree(ctx, source, destination, m)
 	}
 	if p.makeFolder(destination) {
 		p.copy(source, filepath.Join(destination, filepath.Base(source)), itself)
@@ -97,68 +102,31 @@ func (p *Plan) makeAncestors(path string) bool {
 	return p.makeAncestors(parent) && p.makeFolder(parent)
 }
 
-// deepest bounds the depth of a tree where links that lead in a circle cannot be told by their serial numbers.
-const deepest = 500
-
-// copyTree copies a folder. Links to folders become folders, as with stock agents; above holds the folders that lead here,
-// so that a link back to one of them ends in an error and not in an endless tree.
-func (p *Plan) copyTree(ctx context.Context, source, destination string, above []fileID) error {
-	if err := context.Cause(ctx); err != nil {
-		return err
-	}
-	if !p.makeFolder(destination) {
-		return nil
-	}
-	children, err := readChildren(ctx, source)
+func (p *Plan) placeTree(ctx context.Context, source, destination string, m meta) error {
+	children, err := readTree(ctx, source, m)
 	if err != nil {
 		return fmt.Errorf("cannot read the bundle: %w", err)
 	}
-	for _, child := range children {
-		from, to := source+"/"+child.name, strings.TrimSuffix(destination, "/")+"/"+child.name
-		target := child.meta
-		if child.isLink() {
-			if m, err := stat(from); err == nil {
-				target = m
-			}
-		}
-		if !target.mode.IsDir() {
-			p.copy(from, to, child.meta)
-			continue
-		}
-		if target.serial != 0 && slices.Contains(above, target.id()) || len(above) > deepest {
-			p.refuse(to, "the bundle's link %s leads back to a folder above it", p.inBundle(from))
-			continue
-		}
-		if err := p.copyTree(ctx, from, to, append(above[:len(above):len(above)], target.id())); err != nil {
-			return err
-		}
-	}
+	p.copyTree(children, source, destination)
 	return nil
 }
 
-// child is a name in a folder, links not followed.
-type child struct {
-	name string
-	meta
-}
-
-// readChildren returns what is in a folder, in the order of the names.
-func readChildren(ctx context.Context, dir string) ([]child, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
+// copyTree copies a folder. Links to folders become folders, as with stock agents.
+func (p *Plan) copyTree(children []branch, source, destination string) {
+	if !p.makeFolder(destination) {
+		return
 	}
-	children := make([]child, len(entries))
-	return children, sideBySide(ctx, len(entries), func(from, to int) error {
-		for i := from; i < to; i++ {
-			m, err := lstat(dir + "/" + entries[i].Name())
-			if err != nil {
-				return err
-			}
-			children[i] = child{entries[i].Name(), m}
+	for _, child := range children {
+		from, to := source+"/"+child.name, strings.TrimSuffix(destination, "/")+"/"+child.name
+		switch {
+		case child.circular:
+			p.refuse(to, "the bundle's link %s leads back to a folder above it", p.inBundle(from))
+		case child.folder:
+			p.copyTree(child.children, from, to)
+		default:
+			p.copy(from, to, child.meta)
 		}
-		return nil
-	})
+	}
 }
 
 // makeFolder adds a folder unless it is there or planned already. It reports whether there will be one.
@@ -173,48 +141,61 @@ func (p *Plan) makeFolder(path string) bool {
 	if !p.nameable(path) {
 		return false
 	}
-	m, found, err := p.inTheWay(path)
-	if err != nil {
-		p.refuse(path, "cannot look at the destination: %v", err)
+	f := &folder{path: path, again: p.old.found[path].mode.IsDir() && !p.isNew(filepath.Dir(path))}
+	if f.again {
+		f.mounted = p.old.isMounted(path)
+	} else if !p.isFree(path) {
 		return false
 	}
-	if found {
-		p.conflicts = append(p.conflicts, p.conflict(path, m, "%s must become a folder but exists as something else; remove it, or choose another destination", path))
-		return false
-	}
-	f := &folder{path}
 	p.folders[path] = f
 	p.steps = append(p.steps, f)
 	return true
 }
 
-// isFolder reports whether path will be a folder when the next step runs.
+// isFree reports whether a folder can be made where none is.
+func (p *Plan) isFree(path string) bool {
+	m, found, err := p.inTheWay(path)
+	if err != nil {
+		p.refuse(path, "cannot look at the destination: %v", err)
+	} else if found {
+		p.conflicts = append(p.conflicts, p.conflict(path, m, "%s must become a folder but exists as something else; remove it, or choose another destination", path))
+	}
+	return err == nil && !found
+}
+
+// isNew reports whether nothing can be in a folder before this Install makes it.
+func (p *Plan) isNew(path string) bool {
+	f := p.folders[path]
+	return f != nil && !f.again
+}
+
+// isFolder reports whether path is a folder, or will be one, that the next step can count on. Those of the previous Install
+// are not: they are made again if they go.
 func (p *Plan) isFolder(path string) bool {
 	if p.folders[path] != nil {
 		return true
 	}
-	if p.folders[filepath.Dir(path)] != nil {
-		return false // above it everything is new
-	}
-	m, err := stat(path)
-	if err != nil || !m.mode.IsDir() || p.old.removes(path, m) {
+	if p.isNew(filepath.Dir(path)) {
 		return false
 	}
-	if entry, ok := p.old.staying[m.id()]; ok {
-		p.stays[entry] = true
+	if _, ours := p.old.found[path]; ours {
+		return false
 	}
-	return true
+	m, err := stat(path)
+	return err == nil && m.mode.IsDir() && !p.old.removes(path, m)
 }
 
 // inTheWay returns what is at path itself, links not followed, and does not go with the files of the previous Install.
 // What vanishes while the plan is made was not in the way.
 func (p *Plan) inTheWay(path string) (m meta, found bool, err error) {
-	if p.folders[filepath.Dir(path)] != nil {
+	if p.isNew(filepath.Dir(path)) {
 		return meta{}, false, nil
 	}
-	m, err = lstat(path)
-	if isAbsent(err) {
-		return meta{}, false, nil
+	m, ours := p.old.found[path]
+	if !ours {
+		if m, err = lstat(path); isAbsent(err) {
+			return meta{}, false, nil
+		}
 	}
 	return m, err == nil && !p.old.removes(path, m), err
 }
@@ -236,7 +217,7 @@ func (p *Plan) copy(source, destination string, from meta) {
 	if !p.nameable(destination) {
 		return
 	}
-	f := &file{source: source, destination: destination, from: from, fresh: p.folders[filepath.Dir(destination)] != nil}
+	f := &file{source: source, destination: destination, from: from, in: p.folders[filepath.Dir(destination)]}
 	if p.collision(f) {
 		p.files[destination] = f
 		p.steps = append(p.steps, f)
@@ -265,7 +246,7 @@ func (p *Plan) collision(f *file) (wanted bool) {
 		return p.replaceable(f, m)
 	case appspec.Disallow:
 		c := p.conflict(f.destination, m, "the deployment failed because a specified file already exists at this location: %s", f.destination)
-		c.advice = "No earlier deployment of this group put it there. Remove it, or set file_exists_behavior: OVERWRITE or RETAIN " +
+		c.Advice = "No earlier deployment of this group put it there. Remove it, or set file_exists_behavior: OVERWRITE or RETAIN " +
 			"in the AppSpec (or --file-exists-behavior for one deployment)"
 		p.conflicts = append(p.conflicts, c)
 	default:
@@ -304,7 +285,7 @@ func (p *Plan) nameable(path string) bool {
 		p.refuse(path, "the name %q holds a newline, which the record of installed files (one name on each line) cannot hold; rename it", path)
 	case len(filepath.Base(path)) > longestName:
 		p.refuse(path, "the name %q has %d bytes, of which a file system takes %d; shorten it", filepath.Base(path), len(filepath.Base(path)), longestName)
-	case len(filepath.Dir(path))+len(tempName("/x")) > longestPath || len(path) > longestPath:
+	case len(filepath.Dir(path))+tempLength > longestPath || len(path) > longestPath:
 		p.refuse(path, "the path %s has %d bytes, too many for the system; choose a shorter destination", path, len(path))
 	default:
 		return true

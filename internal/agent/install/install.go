@@ -1,7 +1,9 @@
 package install
 
 import (
+	"cmp"
 	"context"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"path/filepath"
@@ -16,10 +18,11 @@ import (
 type Options struct {
 	Archive          string // the unpacked bundle
 	AppSpec          *appspec.AppSpec
-	AppSpecPath      string // for messages
-	Behavior         string // what the deployment wants done with files that exist already; the AppSpec's own wins
-	CleanupFile      string // of the group (agent.md 6.2)
-	InstructionsFile string // of the group, written for people
+	AppSpecPath      string      // for messages
+	Behavior         string      // what the deployment wants done with files that exist already; the AppSpec's own wins
+	CleanupFile      string      // of the group (agent.md 6.2)
+	InstructionsFile string      // of the group, written for people
+	Mode             fs.FileMode // of these two files; 0 = 0644
 	Flags            Flags
 	Log              *slog.Logger // nil for none
 }
@@ -38,13 +41,11 @@ type Plan struct {
 	accounts account.Cache
 	old      *record // what the previous Install made
 
-	steps   []step             // folders and files to make, in the order of the instructions
-	folders map[string]*folder // the steps that make folders, by path
-	files   map[string]*file   // the steps that copy, by destination
-	kept    []Change           // files of the host that stay, by RETAIN
-	// stays holds folders of the previous Install that this one counts on: something that is not ours lies in them.
-	stays    map[string]bool
-	accesses []*access // permissions to set, in the order of the AppSpec
+	steps    []step             // folders and files to make, in the order of the instructions
+	folders  map[string]*folder // the steps that make folders, by path
+	files    map[string]*file   // the steps that copy, by destination
+	kept     []Change           // files of the host that stay, by RETAIN
+	accesses []*access          // permissions to set, in the order of the AppSpec
 	demands  demands
 	// conflicts are what stands in the way. A plan that has some does not run.
 	conflicts  []Change
@@ -71,7 +72,8 @@ func Preview(ctx context.Context, o Options) (*Plan, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	p := &Plan{options: o, folders: map[string]*folder{}, files: map[string]*file{}, stays: map[string]bool{}}
+	o.Mode = cmp.Or(o.Mode, 0o644)
+	p := &Plan{options: o, folders: map[string]*folder{}, files: map[string]*file{}}
 	for _, look := range []func(context.Context) error{p.readRecord, p.placeFiles, p.placePermissions, p.checkHost, p.measure} {
 		if err := look(ctx); err != nil {
 			return nil, &unchangedError{err}
@@ -87,13 +89,21 @@ func (p *Plan) Run(ctx context.Context) error {
 		return err
 	}
 	p.warnOfEdits()
-	if err := p.old.replay(ctx, p.stays); err != nil {
+	left, err := p.old.replay(ctx)
+	if err != nil {
 		return err
 	}
+	p.leave(left)
 	if err := p.writeInstructions(); err != nil {
 		return err
 	}
 	return p.execute(ctx)
+}
+
+// leave takes out of the plan the folders that are still there, because they hold something that is not ours.
+func (p *Plan) leave(left map[string]bool) {
+	p.steps = slices.DeleteFunc(p.steps, func(s step) bool { f, ok := s.(*folder); return ok && left[f.path] })
+	p.accesses = slices.DeleteFunc(p.accesses, func(a *access) bool { return left[a.path] })
 }
 
 func (p *Plan) readRecord(ctx context.Context) (err error) {

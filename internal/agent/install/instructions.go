@@ -91,7 +91,7 @@ func orNull(s string) *string {
 
 // writeInstructions writes the plan down before it is executed.
 func (p *Plan) writeInstructions() error {
-	f, err := os.OpenFile(p.options.InstructionsFile, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	f, err := os.OpenFile(p.options.InstructionsFile, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, p.options.Mode)
 	if err == nil {
 		w := bufio.NewWriterSize(f, 64<<10)
 		err = errors.Join(p.encodeInstructions(w), w.Flush(), f.Close())

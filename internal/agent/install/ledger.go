@@ -3,6 +3,7 @@ package install
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"sync"
 	"time"
@@ -15,18 +16,19 @@ import (
 type ledger struct {
 	mu    sync.Mutex
 	file  *os.File
+	mode  fs.FileMode
 	lines []byte // reused
 	// withdrawn holds noted files that were not copied, so that what is there is still somebody else's.
 	withdrawn map[string]bool
 }
 
 // createLedger makes the cleanup file, which replaying has removed.
-func createLedger(path string) (*ledger, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+func createLedger(path string, mode fs.FileMode) (*ledger, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return nil, fmt.Errorf("cannot make the cleanup file: %w", err)
 	}
-	return &ledger{file: f}, nil
+	return &ledger{file: f, mode: mode}, nil
 }
 
 // note writes a line for each entry, all in one call of the kernel.
@@ -76,5 +78,5 @@ func (l *ledger) rewrite(path string) error {
 			kept = append(append(kept, entry...), '\n')
 		}
 	}
-	return atomicfile.WriteFile(path, kept, 0o644)
+	return atomicfile.WriteFile(path, kept, l.mode)
 }

@@ -21,3 +21,20 @@ func metaOf(info fs.FileInfo, err error) (meta, error) {
 		atime: info.ModTime().UnixNano(), mtime: info.ModTime().UnixNano(), links: 1,
 	}, nil
 }
+
+// readFolder returns what is in a folder, in no order.
+func readFolder(path string) ([]branch, error) {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, err
+	}
+	children := make([]branch, len(entries))
+	for i, entry := range entries {
+		m, err := metaOf(entry.Info())
+		if err != nil {
+			return nil, err
+		}
+		children[i] = branch{name: entry.Name(), meta: m}
+	}
+	return children, nil
+}

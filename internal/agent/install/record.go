@@ -22,12 +22,11 @@ type record struct {
 	written int64    // when the file was last written, which is the end of that Install; nanoseconds since 1970
 	// found holds the entries that are on the host, links not followed.
 	found map[string]meta
-	// gone says which paths replaying removes, and goneIDs the same of those that can be told under another name: a
-	// destination may lead through a link now that it did not lead through then.
-	gone    map[string]bool
-	goneIDs map[fileID]bool
-	// staying holds the folders that replaying leaves because something else lies in them.
-	staying map[fileID]string
+	// gone holds answers of goes.
+	gone map[string]bool
+	// names holds the entries that can be told under another name: a destination may lead through a link now that it did
+	// not lead through then. It is nil until such a name is met.
+	names map[fileID]string
 }
 
 // semanagePrefix marks a file that was given a SELinux context.
@@ -35,7 +34,7 @@ const semanagePrefix = "semanage\x00"
 
 // readRecord reads the cleanup file at path, which may be absent.
 func readRecord(ctx context.Context, path string, log *slog.Logger) (*record, error) {
-	r := &record{path: path, found: map[string]meta{}, gone: map[string]bool{}, goneIDs: map[fileID]bool{}, staying: map[fileID]string{}}
+	r := &record{path: path, found: map[string]meta{}, gone: map[string]bool{}}
 	m, err := lstat(path)
 	if isAbsent(err) {
 		return r, nil
@@ -73,7 +72,8 @@ func entriesOf(data []byte) []string {
 	return entries
 }
 
-// foresee finds out what replaying will remove.
+// foresee looks at every entry. Whether a folder goes is found out when it is asked for (goes): most are made again, and
+// listing thousands of folders takes longer than removing them.
 func (r *record) foresee(ctx context.Context) error {
 	for _, temp := range r.unfinished() {
 		r.gone[temp] = true
@@ -90,26 +90,24 @@ func (r *record) foresee(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for i, path := range slices.Backward(r.entries) {
+	for i, path := range r.entries {
 		if !absent[i] {
-			r.add(path, metas[i])
+			r.found[path] = metas[i]
 		}
 	}
-	delete(r.staying, fileID{}) // of systems that do not number their files
 	return nil
 }
 
-// add takes note of an entry that is on the host, after those that were made later.
-func (r *record) add(path string, m meta) {
-	r.found[path] = m
-	if m.mode.IsDir() && !r.emptied(path) {
-		r.staying[m.id()] = path
-		return
+// goes reports whether replaying removes what is at path, which it does if that is an entry and no folder that holds
+// something else.
+func (r *record) goes(path string) bool {
+	if goes, known := r.gone[path]; known {
+		return goes
 	}
-	r.gone[path] = true
-	if m.serial != 0 && (m.mode.IsDir() || m.links == 1) {
-		r.goneIDs[m.id()] = true
-	}
+	m, ours := r.found[path]
+	goes := ours && (!m.mode.IsDir() || r.emptied(path))
+	r.gone[path] = goes
+	return goes
 }
 
 // emptied reports whether everything in a folder goes.
@@ -120,12 +118,33 @@ func (r *record) emptied(path string) bool {
 	}
 	defer dir.Close()
 	names, err := dir.Readdirnames(-1)
-	return err == nil && !slices.ContainsFunc(names, func(name string) bool { return !r.gone[filepath.Join(path, name)] })
+	return err == nil && !slices.ContainsFunc(names, func(name string) bool { return !r.goes(filepath.Join(path, name)) })
 }
 
-// removes reports whether replaying removes what is at path now.
+// isMounted reports whether a file system is mounted on a folder, or something that looks like it.
+func (r *record) isMounted(path string) bool {
+	above, ours := r.found[filepath.Dir(path)]
+	if !ours {
+		above, _ = stat(filepath.Dir(path))
+	}
+	return r.found[path].device != above.device
+}
+
+// removes reports whether replaying removes m, which is at path now, under that or another name.
 func (r *record) removes(path string, m meta) bool {
-	return r.gone[path] || m.serial != 0 && r.goneIDs[m.id()]
+	if r.goes(path) {
+		return true
+	}
+	if r.names == nil {
+		r.names = make(map[fileID]string, len(r.found))
+		for entry, m := range r.found {
+			if m.mode.IsDir() || m.links == 1 {
+				r.names[m.id()] = entry
+			}
+		}
+	}
+	entry, ours := r.names[m.id()]
+	return ours && m.serial != 0 && r.goes(entry)
 }
 
 // unfinished returns where copies that a crash cut off may have left something: beside files in folders that are not ours.
@@ -142,54 +161,81 @@ func (r *record) unfinished() []string {
 	return temps
 }
 
-// replay removes what the entries name, last made first, and then the cleanup file itself. Folders in stays are left.
-// Plain files go before everything else, in no order: nothing lies in them, and no other entry is reached through them.
-func (r *record) replay(ctx context.Context, stays map[string]bool) error {
+// replay removes what the entries name, last made first, and then the cleanup file itself. It returns the folders that it
+// leaves because they hold something else.
+//
+// Plain files go before everything else, in no order: nothing lies in them, and no other entry is reached through them. The
+// same is true of folders that are empty by then. What is left is few.
+func (r *record) replay(ctx context.Context) (left map[string]bool, err error) {
 	for _, temp := range r.unfinished() {
 		_ = os.Remove(temp) // there is one only after a crash
 	}
-	var plain, others, objects []string
-	for _, entry := range slices.Backward(r.entries) {
+	done := make([]bool, len(r.entries))
+	if err := r.removeSideBySide(ctx, done, fs.FileMode.IsRegular); err != nil {
+		return nil, err
+	}
+	if err := r.removeSideBySide(ctx, done, fs.FileMode.IsDir); err != nil {
+		return nil, err
+	}
+	var objects []string
+	left = map[string]bool{}
+	for i, entry := range slices.Backward(r.entries) {
 		if object, ok := strings.CutPrefix(entry, semanagePrefix); ok {
 			objects = append(objects, object)
-		} else if m, ok := r.found[entry]; ok && m.mode.IsRegular() {
-			plain = append(plain, entry)
-		} else if !stays[entry] {
-			others = append(others, entry)
+		} else if !done[i] {
+			full, err := r.remove(entry)
+			if err != nil {
+				return nil, err
+			}
+			if full {
+				left[entry] = true
+			}
 		}
-	}
-	if err := sideBySide(ctx, len(plain), func(from, to int) error { return removeAll(plain[from:to]) }); err != nil {
-		return err
-	}
-	if err := removeAll(others); err != nil {
-		return err
 	}
 	forgetContexts(ctx, objects)
 	if err := os.Remove(r.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("cannot remove the cleanup file: %w", err)
+		return nil, fmt.Errorf("cannot remove the cleanup file: %w", err)
 	}
-	return nil
+	return left, nil
 }
 
-func removeAll(paths []string) error {
-	for _, path := range paths {
-		if err := remove(path); err != nil {
-			return fmt.Errorf("cannot remove what the previous Install made: %w", err)
+// removeSideBySide tries to remove the entries of one kind, of which it marks those that are gone. A folder may be tried
+// while another hand still empties it.
+func (r *record) removeSideBySide(ctx context.Context, done []bool, kind func(fs.FileMode) bool) error {
+	last := len(r.entries) - 1
+	return sideBySide(ctx, len(r.entries), func(from, to int) error {
+		for i := from; i < to; i++ {
+			entry := r.entries[last-i]
+			if m, ok := r.found[entry]; !ok || !kind(m.mode) {
+				continue
+			}
+			full, err := r.remove(entry)
+			if err != nil {
+				return err
+			}
+			done[last-i] = !full
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
-// remove treats what is gone, and folders that hold something else, as done.
-func remove(path string) error {
-	err := os.Remove(path)
-	if err == nil || isAbsent(err) || errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EEXIST) {
-		return nil
+// remove reports whether path is a folder that holds something else. That, and what is gone already, is no error.
+func (r *record) remove(path string) (full bool, err error) {
+	if r.found[path].mode.IsDir() {
+		err = removeFolder(path)
+	} else {
+		err = os.Remove(path)
+	}
+	switch {
+	case err == nil || isAbsent(err):
+		return false, nil
+	case errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EEXIST):
+		return true, nil
 	}
 	if m, statErr := lstat(path); statErr == nil && m.mode.IsDir() && errors.Is(err, syscall.EBUSY) {
-		return nil // something is mounted on it, which is a way of holding something else
+		return true, nil // something is mounted on it, which is a way of holding something else
 	}
-	return err
+	return false, fmt.Errorf("cannot remove what the previous Install made: %w", err)
 }
 
 // edited returns the files that someone has changed since the previous Install copied them: their time or size is not
@@ -198,7 +244,7 @@ func remove(path string) error {
 func (r *record) edited(instructions string) map[string]bool {
 	suspects := map[string]bool{}
 	for path, m := range r.found {
-		if r.gone[path] && m.mode.IsRegular() && (m.ctime > r.written || m.mtime > r.written) {
+		if m.mode.IsRegular() && (m.ctime > r.written || m.mtime > r.written) {
 			suspects[path] = true
 		}
 	}

@@ -1,6 +1,8 @@
 package install
 
 import (
+	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -72,6 +74,68 @@ func TestForeignFileVanishesAfterThePlan(t *testing.T) {
 	}
 }
 
+// A folder that the previous Install made, and in which somebody keeps something since, stays as it is: the permissions of
+// the AppSpec are for what an Install makes. Its files are replaced, and it is announced as it comes.
+func TestFolderInUseStaysAsItIs(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	const spec = all + "permissions:\n  - {object: DIR/app, mode: 711, type: [directory]}\n"
+	h.install(h.revision(spec, files{"used/a": "1", "used/deep/b": "1", "free/c": "1"}))
+	writeFile(t, h.app("used/own"), "own")
+	must(t, os.Chmod(h.app("used"), 0o700))
+	o := h.revision(spec, files{"used/a": "2", "used/deep/b": "2", "used/new/d": "2", "free/c": "2"})
+	p, err := New(t.Context(), o)
+	must(t, err)
+	var made []string
+	for _, c := range p.Changes() {
+		if c.Action == Mkdir {
+			made = append(made, c.Path)
+		}
+	}
+	want := []string{h.app("free"), h.app("used/deep"), h.app("used/new")}
+	if diff := cmp.Diff(want, made); diff != "" {
+		t.Errorf("folders to be made (-want +got):\n%s", diff)
+	}
+	must(t, p.Run(t.Context()))
+	for name, mode := range map[string]fs.FileMode{"used": 0o700, "used/deep": 0o711, "used/new": 0o711, "free": 0o711} {
+		if m, err := lstat(h.app(name)); err != nil || m.mode.Perm() != mode {
+			t.Errorf("%s has mode %v, %v; want %v", name, m.mode, err, mode)
+		}
+	}
+	if readFile(t, h.app("used/a")) != "2" || readFile(t, h.app("used/own")) != "own" {
+		t.Error("want the new file beside the host's own")
+	}
+	if strings.Contains(readFile(t, o.InstructionsFile), `"directory":"`+h.app("used")+`"`) {
+		t.Error("the instructions make a folder that is there")
+	}
+	if noted := entriesOf([]byte(readFile(t, o.CleanupFile))); slices.Contains(noted, h.app("used")) {
+		t.Error("the next Install would remove a folder that is not ours any more")
+	}
+	wantContains(t, h.refused(h.revision(all, files{"used/own": "3"})), h.app("used/own"), "already exists")
+}
+
+// Entries that were reached through a link go before the link does.
+func TestReplayThroughALink(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := func(name string) string { return filepath.Join(dir, name) }
+	must(t, os.MkdirAll(path("real/folder"), 0o755), os.Symlink("real", path("link")))
+	entries := []string{path("real"), path("link"), path("link/folder")}
+	for i := range 100 { // more than one hand takes at a time
+		name := fmt.Sprint("link/folder/sub", i)
+		must(t, os.Mkdir(path(name), 0o755), os.Symlink("nowhere", path(name+"/link")))
+		entries = append(entries, path(name), path(name+"/link"))
+	}
+	writeFile(t, path("cleanup"), strings.Join(entries, "\n")+"\n")
+	r, err := readRecord(t.Context(), path("cleanup"), slog.New(slog.DiscardHandler))
+	must(t, err)
+	left, err := r.replay(t.Context())
+	must(t, err)
+	if len(left) > 0 || len(tree(t, dir)) != 1 {
+		t.Errorf("replay left %v; the folder has %v", left, tree(t, dir))
+	}
+}
+
 // Cleanup goes backwards, leaves folders that hold something else, and passes over a torn last line.
 // agent.md 16: 141-143
 func TestReplay(t *testing.T) {
@@ -89,11 +153,15 @@ func TestReplay(t *testing.T) {
 	must(t, err)
 	var foreseen []string
 	for name := range tree(t, dir) {
-		if !r.gone[name] && name != cleanup {
+		if !r.goes(name) && name != cleanup {
 			foreseen = append(foreseen, name)
 		}
 	}
-	must(t, r.replay(t.Context(), nil))
+	stay, err := r.replay(t.Context())
+	must(t, err)
+	if diff := cmp.Diff(map[string]bool{path("kept"): true}, stay); diff != "" {
+		t.Errorf("folders left (-want +got):\n%s", diff)
+	}
 	var left []string
 	for name := range tree(t, dir) {
 		left = append(left, name)

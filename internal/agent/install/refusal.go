@@ -17,7 +17,7 @@ const mostNamed = 10
 func (r *Refusal) Error() string {
 	var reasons []string
 	for i, c := range r.Conflicts[:min(len(r.Conflicts), mostNamed)] {
-		if i > 0 && c.advice != "" && c.advice == r.Conflicts[i-1].advice {
+		if i > 0 && c.Advice != "" && c.Advice == r.Conflicts[i-1].Advice {
 			reasons = append(reasons, c.Path+c.holder()) // the same sentence again
 			continue
 		}
@@ -29,8 +29,8 @@ func (r *Refusal) Error() string {
 	}
 	text += ". " + unchanged
 	for i, c := range r.Conflicts {
-		if c.advice != "" && (i == 0 || c.advice != r.Conflicts[i-1].advice) {
-			return text + ". " + c.advice
+		if c.Advice != "" && (i == 0 || c.Advice != r.Conflicts[i-1].Advice) {
+			return text + ". " + c.Advice
 		}
 	}
 	return text

@@ -2,6 +2,7 @@ package install
 
 import (
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -72,6 +73,21 @@ func TestContextsOfManyFiles(t *testing.T) {
 		"semanage fcontext -a -t httpd_t DIR/app/a b\nsemanage fcontext -a -t httpd_t DIR/app/c\\+\\+\nrestorecon -vF DIR/app/a b DIR/app/c++\n"
 	if diff := cmp.Diff(want, h.calls()); diff != "" {
 		t.Errorf("calls of the next Install (-want +got):\n%s", diff)
+	}
+}
+
+// What one entry sets of a file is set in the order of stock agents.
+// agent.md 16: 154
+func TestOrderOfPermissions(t *testing.T) {
+	h := newHost(t)
+	h.policy()
+	got := h.instructions(h.revision(all+"permissions:\n  - {object: DIR/app/f, owner: root, context: {type: httpd_t}, acls: [\"daemon:rw\"], mode: \"640\"}\n", files{"f": ""}))
+	var order []string
+	for _, m := range regexp.MustCompile(`"type":"(\w+)"[^\n]*DIR/app/f"}`).FindAllStringSubmatch(got, -1) {
+		order = append(order, m[1])
+	}
+	if diff := cmp.Diff([]string{"copy", "chmod", "setfacl", "semanage", "chown"}, order); diff != "" {
+		t.Errorf("instructions (-want +got):\n%s\n%s", diff, got)
 	}
 }
 

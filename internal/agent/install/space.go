@@ -190,7 +190,7 @@ func (p *Plan) addDemands(ctx context.Context) error {
 		}
 	}
 	for path, m := range p.old.found {
-		if p.old.gone[path] {
+		if p.folders[path] != nil || p.old.goes(path) { // a folder that is made again counts neither way
 			p.demands.release(m)
 		}
 	}
@@ -202,16 +202,21 @@ func (p *Plan) addDemands(ctx context.Context) error {
 
 // demandAt returns the demand on the mount of a folder. One that is yet to be made will lie where the one above it does.
 func (p *Plan) demandAt(path string) (*demand, error) {
-	for p.folders[path] != nil {
-		path = filepath.Dir(path)
+	f := p.folders[path]
+	if known := p.demands.byFolder[path]; known != nil || f == nil || f.mounted {
+		return p.demands.at(path)
 	}
-	return p.demands.at(path)
+	at, err := p.demandAt(filepath.Dir(path))
+	if err == nil {
+		p.demands.byFolder[path] = at
+	}
+	return at, err
 }
 
 func (p *Plan) refuseShortages() {
 	for _, d := range p.demands.sorted() {
 		if reason := d.shortage("installing this revision"); reason != "" {
-			p.conflicts = append(p.conflicts, Change{Action: Conflict, Path: d.mount.point, Reason: reason, advice: roomAdvice})
+			p.conflicts = append(p.conflicts, Change{Action: Conflict, Path: d.mount.point, Reason: reason, Advice: roomAdvice})
 		}
 	}
 }

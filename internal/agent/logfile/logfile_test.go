@@ -33,6 +33,8 @@ func exists(path string) bool {
 }
 
 // A log that was written last on an earlier day is rolled at the first line of the new one, and seven are kept.
+//
+// agent.md 16: 198
 func TestDailyLog(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -84,6 +84,8 @@ func TestGitHubBranchWithSlash(t *testing.T) {
 }
 
 // The token reaches GitHub's API, and nobody else: no other host, no log, no error, no formatting.
+//
+// agent.md 16: 109
 func TestGitHubTokenStaysSecret(t *testing.T) {
 	t.Parallel()
 	const token = "ghp_s3cr3t"

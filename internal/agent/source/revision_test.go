@@ -43,6 +43,7 @@ func TestParseRevision(t *testing.T) {
 	}
 }
 
+// agent.md 16: 101-104
 func TestParseRevisionRefuses(t *testing.T) {
 	t.Parallel()
 	for document, want := range map[string]string{
@@ -59,6 +60,7 @@ func TestParseRevisionRefuses(t *testing.T) {
 		`{"RevisionType":"GitHub","GitHubRevision":{"Account":"..","Repository":"r","CommitId":"c"}}`:                   `Account ".." is no name`,
 		`{"RevisionType":"GitHub","GitHubRevision":{"Account":"a","Repository":"r/../../user","CommitId":"c"}}`:         "is no name that GitHub knows",
 		`{"RevisionType":"Local File","LocalRevision":{"BundleType":"tar"}}`:                                            "lacks Location",
+		`{"RevisionType":"Local Directory","LocalRevision":{"Location":"x"}}`:                                           "lacks BundleType",
 		`{"RevisionType":"Local File","LocalRevision":{"Location":"x","BundleType":"7z"}}`:                              "tar, tgz, zip, directory",
 	} {
 		if _, err := ParseRevision([]byte(document), ""); err == nil || !strings.Contains(err.Error(), want) {
