@@ -1,7 +1,8 @@
 // Package bundle opens, extracts and packs the archives that revisions are delivered in (agent.md section 10).
 //
 // A bundle comes from outside, so nothing in it is believed: names are checked, folders are opened one by one from the
-// destination down and behind symbolic links by an os.Root only, what is written is always new, checksums are verified, and what was unpacked before a defect is found is removed again.
+// destination down, behind symbolic links by an os.Root only, what is written is always new, checksums are verified, and what was
+// unpacked before a defect is found is removed again.
 //
 // A bundle is read once. Memory does not grow with its size, only with the number of folders, and of entries of a zip:
 //

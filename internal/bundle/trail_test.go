@@ -52,10 +52,14 @@ func TestReplacedLinkLeadsElsewhere(t *testing.T) {
 		{name: "a/", mode: dir}, {name: "b/", mode: dir},
 		{name: "l", mode: link, text: "a"}, {name: "l/x/1", text: "1"},
 		{name: "l", mode: link, text: "b"}, {name: "l/x/2", text: "2"}, {name: "l/3", text: "3"},
+		// The link is replaced by a name that goes through itself.
+		{name: "c/e/up", mode: link, text: ".."}, {name: "c/f/", mode: dir}, {name: "c/m", mode: link, text: "e"}, {name: "n", mode: link, text: "c/m"},
+		{name: "n/4", text: "4"}, {name: "n/up/m", mode: link, text: "f"}, {name: "n/5", text: "5"},
 	}
 	want := map[string]string{
 		"a": "drwxr-xr-x", "a/x": "drwxr-xr-x", "a/x/1": "-rw-r--r-- 1",
 		"b": "drwxr-xr-x", "b/x": "drwxr-xr-x", "b/x/2": "-rw-r--r-- 2", "b/3": "-rw-r--r-- 3", "l": "-> b",
+		"c": "drwxr-xr-x", "c/e": "drwxr-xr-x", "c/e/up": "-> ..", "c/e/4": "-rw-r--r-- 4", "c/f": "drwxr-xr-x", "c/f/5": "-rw-r--r-- 5", "c/m": "-> f", "n": "-> c/m",
 	}
 	for typ, data := range map[Type][]byte{Tar: tarOf(t, members...), Zip: zipOf(t, members...)} {
 		dst, _, err := extract(t, data, typ, Options{})
