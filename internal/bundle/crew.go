@@ -95,12 +95,9 @@ func (c *crew) add(f *os.File, dir *folder, e *entry, content io.Reader) error {
 func (c *crew) wait(err error) error {
 	close(c.files)
 	c.done.Wait()
-	defer c.stop()
-	switch {
-	case c.err != nil:
+	c.stop()
+	if c.err != nil {
 		return c.err
-	case err == nil:
-		return c.ctx.Err() // files that were handed over before it ended have no content
 	}
 	return err
 }
