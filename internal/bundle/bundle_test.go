@@ -670,6 +670,22 @@ func TestContextEndsExtraction(t *testing.T) {
 	}
 }
 
+// A file that is still empty when the context ends is no success, also when the reader has reached the archive's end by then.
+func TestEndedCrewIsNoSuccess(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	f, err := os.Create(filepath.Join(t.TempDir(), "file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := new(unpacker).crew(ctx)
+	c.files <- unfinished{f: f, entry: &entry{name: "file", size: 1}, content: append(<-c.free, 'x')}
+	if err := c.wait(nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("error = %v, want that of the context", err)
+	}
+}
+
 func TestDestinationMustBeEmpty(t *testing.T) {
 	t.Parallel()
 	path := save(t, tarOf(t, sample...))

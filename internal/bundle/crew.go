@@ -46,12 +46,15 @@ func (u *unpacker) crew(ctx context.Context) *crew {
 	return c
 }
 
-// run finishes files until there are no more. After an error it only closes them.
+// run finishes files until there are no more. After an error or the context's end it only closes them: then they are empty, which
+// must not pass for a success.
 func (c *crew) run(u *unpacker) {
 	for file := range c.files {
-		if c.ctx.Err() == nil {
-			c.fail(inEntry(file.entry.name, judge(u.finishSmall(file))))
+		err := c.ctx.Err()
+		if err == nil {
+			err = inEntry(file.entry.name, judge(u.finishSmall(file)))
 		}
+		c.fail(err)
 		file.f.Close()
 		c.free <- file.content[:0]
 	}
