@@ -95,7 +95,7 @@ func (r *commandRun) run(ctx context.Context) *report {
 	r.log = r.log.With(slog.String("deployment", d.ID))
 	noop := r.agent.executor.IsNoop(r.cmd.name, d.Deployment)
 	if !noop { // of a no-op nothing can be interrupted
-		if err := r.agent.tracker.begin(d.ID, r.cmd.id); err != nil {
+		if err := r.agent.tracker.begin(ctx, d.ID, r.cmd.id); err != nil {
 			return r.failed(err)
 		}
 		r.recorded = d.ID

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"grapnel/internal/agent/config"
@@ -196,7 +198,7 @@ func TestTracker(t *testing.T) {
 	if pending, err := tr.pending(); err != nil || pending != nil {
 		t.Errorf("without a folder: %v, %v", pending, err)
 	}
-	if err := tr.begin("d-1", "first"); err != nil {
+	if err := tr.begin(t.Context(), "d-1", "first"); err != nil {
 		t.Fatal(err)
 	}
 	if got := readFile(t, filepath.Join(tr.dir, "d-1")); got != "first" {
@@ -214,7 +216,7 @@ func TestTracker(t *testing.T) {
 		t.Errorf("pending = %+v, %v", pending, err)
 	}
 	// The next command of the deployment may begin before the first has been cleared away.
-	if err := tr.begin("d-1", "second"); err != nil {
+	if err := tr.begin(t.Context(), "d-1", "second"); err != nil {
 		t.Fatal(err)
 	}
 	if err := tr.end("d-1", "first"); err != nil {
@@ -235,7 +237,7 @@ func TestTracker(t *testing.T) {
 func TestTornHookRecord(t *testing.T) {
 	t.Parallel()
 	tr := &tracker{dir: t.TempDir(), modes: logfile.Modes{Dir: 0o755, File: 0o644}}
-	if err := tr.begin("d-1", "id"); err != nil {
+	if err := tr.begin(t.Context(), "d-1", "id"); err != nil {
 		t.Fatal(err)
 	}
 	whole, err := json.Marshal(script.Group{PGID: 2, BootID: "b", StartTime: 2})
@@ -277,4 +279,24 @@ func TestStatusHasNoSideEffects(t *testing.T) {
 			t.Errorf("the process file holds %q, want it untouched", got)
 		}
 	}
+}
+
+// A folder that is closed for a moment does not fail the command; one that stays closed does, after eight seconds.
+func TestRecordIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "file")
+	writeFile(t, dir, "")
+	synctest.Test(t, func(t *testing.T) {
+		tr := &tracker{dir: "/sys/kernel", modes: logfile.Modes{Dir: 0o755, File: 0o644}} // not even root makes files there
+		start := time.Now()
+		err := tr.begin(t.Context(), "d-1", "id")
+		if took := time.Since(start); !errors.Is(err, fs.ErrPermission) || took != 8*time.Second {
+			t.Errorf("%v after %v; want 8 s for a closed folder", err, took)
+		}
+		tr.dir = filepath.Join(dir, "below") // another reason is not worth waiting
+		start = time.Now()
+		if err := tr.begin(t.Context(), "d-1", "id"); err == nil || time.Since(start) > 0 {
+			t.Errorf("%v after %v; want an error at once", err, time.Since(start))
+		}
+	})
 }

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"grapnel/internal/agent/logfile"
 	"grapnel/internal/atomicfile"
 	"grapnel/internal/awsapi"
+	"grapnel/internal/backoff"
 	"grapnel/internal/script"
 )
 
@@ -52,8 +54,23 @@ func (t *tracker) reportPath(deployment string) string {
 	return filepath.Join(t.dir, "."+deployment+".report")
 }
 
+// recordPauses lie between attempts to record a command where the folder is closed, as it is for a moment when security
+// software looks at it (agent.md 6.4).
+var recordPauses = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second}
+
 // begin must have returned before anything of the command runs.
-func (t *tracker) begin(deployment, commandID string) error {
+func (t *tracker) begin(ctx context.Context, deployment, commandID string) error {
+	err := t.record(deployment, commandID)
+	for _, pause := range recordPauses {
+		if !errors.Is(err, fs.ErrPermission) || backoff.Sleep(ctx, pause) != nil {
+			break
+		}
+		err = t.record(deployment, commandID)
+	}
+	return err
+}
+
+func (t *tracker) record(deployment, commandID string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err := os.MkdirAll(t.dir, t.modes.Dir); err != nil {
