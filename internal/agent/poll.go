@@ -139,7 +139,7 @@ func (a *Agent) giveBackWhenIdle() {
 }
 
 // idleAfter is longer than the time between two commands of one deployment.
-const idleAfter = 2 * time.Second
+const idleAfter = time.Second
 
 // check refuses a command that is not for this host or names nothing to do.
 func (a *Agent) check(hc *awsapi.HostCommand) (command, bool) {
