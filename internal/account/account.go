@@ -54,6 +54,8 @@ type Cache struct {
 	users  memo[User]
 	owners memo[uint32]
 	groups memo[uint32]
+	// The names of users and of groups, by their numbers as text.
+	userNames, groupNames memo[string]
 }
 
 // Find is [Find], once for each name.
@@ -77,7 +79,14 @@ func (c *Cache) GroupID(name string) (uint32, error) {
 	return c.groups.ask(name, GroupID)
 }
 
-// memo holds answers by name.
+// Owner returns user:group, each as its number where it has no name.
+func (c *Cache) Owner(uid, gid int) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return nameOr(strconv.Itoa(uid), &c.userNames, userName) + ":" + nameOr(strconv.Itoa(gid), &c.groupNames, groupName)
+}
+
+// memo holds answers by what was asked for.
 type memo[T any] map[string]answer[T]
 
 type answer[T any] struct {
@@ -95,6 +104,15 @@ func (m *memo[T]) ask(name string, lookup func(string) (T, error)) (T, error) {
 		(*m)[name] = a
 	}
 	return a.value, a.err
+}
+
+// nameOr returns the name that belongs to a number, or the number.
+func nameOr(number string, known *memo[string], lookup func(string) (string, error)) string {
+	name, err := known.ask(number, lookup)
+	if err != nil {
+		return number
+	}
+	return name
 }
 
 // isNumber reports whether name services would take the name for a number, as getent does with "12", " 12" and "+12".

@@ -29,9 +29,11 @@ func userID(name string) (uint32, error)  { return host.number(named("user", "pa
 func groupID(name string) (uint32, error) { return host.number(named("group", "group", name)) }
 
 func current() (User, error) {
-
-	return host.user(query{"user", "passwd", strconv.Itoa(os.Geteuid()), numberField})
+	return host.user(numbered("user", "passwd", strconv.Itoa(os.Geteuid())))
 }
+
+func userName(number string) (string, error)  { return host.name(numbered("user", "passwd", number)) }
+func groupName(number string) (string, error) { return host.name(numbered("group", "group", number)) }
 
 // query asks for the entry of a database whose field is key.
 type query struct {
@@ -41,10 +43,19 @@ type query struct {
 	field    int
 }
 
-func named(kind, database, name string) query { return query{kind, database, name, 0} }
-
 // numberField is where the number of an entry stands, in passwd as in group.
 const numberField = 2
+
+func named(kind, database, name string) query      { return query{kind, database, name, 0} }
+func numbered(kind, database, number string) query { return query{kind, database, number, numberField} }
+
+func (s sources) name(q query) (string, error) {
+	entry, _, err := s.entry(q)
+	if err != nil {
+		return "", err
+	}
+	return entry[0], nil
+}
 
 func (s sources) number(q query) (uint32, error) {
 	entry, _, err := s.entry(q)

@@ -79,7 +79,7 @@ func TestUsersAndTheirGroups(t *testing.T) {
 	}{
 		"of the directory":                    {named("user", "passwd", "alice"), directory},
 		"spelled otherwise":                   {named("user", "passwd", "Alice@EXAMPLE.COM"), directory},
-		"by number":                           {query{"user", "passwd", "70001", numberField}, directory},
+		"by number":                           {numbered("user", "passwd", "70001"), directory},
 		"local, in groups of the directory":   {named("user", "passwd", "app"), User{"app", "/srv/app", "/usr/sbin/nologin", 990, 990, []uint32{70000, 70005, 27}}},
 		"local, unknown to the name services": {named("user", "passwd", "lone"), User{"lone", "/srv/lone", "/bin/sh", 991, 991, []uint32{991, 990, 27}}},
 	} {
@@ -93,6 +93,12 @@ func TestUsersAndTheirGroups(t *testing.T) {
 	}
 	if gid, err := s.number(named("group", "group", "staff")); gid != 70000 || err != nil {
 		t.Errorf("group staff = %d, %v", gid, err)
+	}
+	if name, err := s.name(numbered("user", "passwd", "70001")); name != "alice" || err != nil {
+		t.Errorf("user 70001 = %q, %v", name, err)
+	}
+	if name, err := s.name(numbered("group", "group", "27")); name != "docker" || err != nil {
+		t.Errorf("group 27 = %q, %v", name, err)
 	}
 	if gid, err := s.number(named("group", "group", "docker")); gid != 27 || err != nil {
 		t.Errorf("group docker = %d, %v", gid, err)

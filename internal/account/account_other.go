@@ -39,6 +39,22 @@ func groupID(name string) (uint32, error) {
 	return parseID(name, found.Gid)
 }
 
+func userName(number string) (string, error) {
+	found, err := user.LookupId(number)
+	if err != nil {
+		return "", err
+	}
+	return found.Username, nil
+}
+
+func groupName(number string) (string, error) {
+	found, err := user.LookupGroupId(number)
+	if err != nil {
+		return "", err
+	}
+	return found.Name, nil
+}
+
 // userOf completes what the operating system found. It does not tell the shell.
 func userOf(name string, found *user.User, err error) (User, error) {
 	var unknown user.UnknownUserError

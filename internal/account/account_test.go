@@ -71,6 +71,9 @@ func TestCacheAnswersAsTheFunctions(t *testing.T) {
 			if id, err := cache.UserID("root"); err != nil || id != 0 {
 				t.Errorf("UserID = %d, %v", id, err)
 			}
+			if owner, want := cache.Owner(0, 1_999_999_999), "root:1999999999"; owner != want {
+				t.Errorf("Owner = %s, want %s", owner, want)
+			}
 			var unknown *Unknown
 			if _, err := cache.GroupID("grapnel-nobody"); !errors.As(err, &unknown) || unknown.Kind != "group" {
 				t.Errorf("GroupID = %v, want Unknown", err)

@@ -131,7 +131,7 @@ func unpack(ctx context.Context, path string, t Type, dst string, o Options) (St
 	if o.Room == nil && !o.Permissive {
 		o.Room = freeRoom(dst)
 	}
-	u := &unpacker{root: root, options: o, folders: map[string]*entry{}, owners: newOwners(o)}
+	u := &unpacker{root: root, options: o, folders: map[string]*entry{}, owners: owners{restore: o.Owners}}
 	switch t {
 	case Tar, Tgz:
 		err = u.tar(ctx, path, t)

@@ -19,7 +19,7 @@ import (
 type unpacker struct {
 	root     *os.Root
 	options  Options
-	owners   *owners
+	owners   owners
 	estimate Stats  // what the whole was thought to need before it was read
 	wanted   demand // what has been admitted so far
 	written  atomic.Int64

@@ -3,10 +3,8 @@ package install
 import (
 	"fmt"
 	"os"
-	"os/user"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"grapnel/internal/appspec"
@@ -221,20 +219,5 @@ func (p *Plan) ownerOf(m meta) string {
 	if m.uid < 0 {
 		return ""
 	}
-	owner := ids{m.uid, m.gid}
-	if name, ok := p.owners[owner]; ok {
-		return name
-	}
-	name, group := strconv.Itoa(m.uid), strconv.Itoa(m.gid)
-	if u, err := user.LookupId(name); err == nil {
-		name = u.Username
-	}
-	if g, err := user.LookupGroupId(group); err == nil {
-		group = g.Name
-	}
-	if p.owners == nil {
-		p.owners = map[ids]string{}
-	}
-	p.owners[owner] = name + ":" + group
-	return p.owners[owner]
+	return p.accounts.Owner(m.uid, m.gid)
 }

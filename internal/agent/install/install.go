@@ -49,7 +49,6 @@ type Plan struct {
 	demands  demands
 	// conflicts are what stands in the way. A plan that has some does not run.
 	conflicts  []Change
-	owners     map[ids]string    // names that were looked up
 	installers map[string]string // group ids by path, nil until asked for
 }
 
