@@ -51,6 +51,7 @@ type Agent struct {
 	reported chan struct{} // holds an element when a report was delivered and no poll has succeeded since
 	ending   chan struct{} // closed when no more commands are taken
 	running  sync.WaitGroup
+	idle     *time.Timer // runs giveBack when nothing has run for a while
 	log      *slog.Logger
 	notice   func(text string)
 	systemd  *sdnotify.Notifier
@@ -71,7 +72,7 @@ func New(opts Options) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Agent{
+	a := &Agent{
 		cfg:      cfg,
 		id:       opts.Identity,
 		service:  newService(cfg, opts.Identity, hc),
@@ -84,7 +85,10 @@ func New(opts Options) (*Agent, error) {
 		log:      opts.Log,
 		notice:   opts.Notice,
 		systemd:  opts.Supervisor,
-	}, nil
+	}
+	a.idle = time.AfterFunc(time.Hour, a.giveBack)
+	a.idle.Stop()
+	return a, nil
 }
 
 // wireLog is where requests and replies are written on demand (agent.md 11).
@@ -151,7 +155,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	go a.systemd.Watch(work, a.alive)
 	a.recoverInterrupted(work)
 	a.tell(a.systemd.Ready("polls " + a.service.client.Endpoint + " as " + a.id.HostID))
-	a.giveBackWhenIdle() // reading certificates and configuration took more than polls need
+	a.idle.Reset(idleAfter) // reading certificates and configuration took more than polls need
+	defer a.idle.Stop()
 	a.poll(ctx, work)
 	close(a.ending)
 	a.tell(a.systemd.Stopping("ends when the lifecycle events under way have"))

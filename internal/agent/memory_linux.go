@@ -13,7 +13,7 @@ import (
 )
 
 // giveMemoryBack makes this process small until it has work again: free memory goes back to the kernel, and so do the pages
-// of the program itself. Starting and deploying touch nearly all of the program, waiting for a poll a tenth of it; what is
+// of the program itself. Starting and deploying touch nearly all of the program, waiting for a poll about a third; what is
 // needed comes back from the page cache when it is touched (docs/design/agent-memory.md has the figures).
 func giveMemoryBack(log *slog.Logger) {
 	debug.FreeOSMemory()

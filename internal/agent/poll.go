@@ -126,16 +126,14 @@ func (a *Agent) start(fn func()) {
 // follows at once: an idle agent should cost nothing, and giving back takes time.
 func (a *Agent) release() {
 	<-a.slots
-	a.giveBackWhenIdle()
+	a.idle.Reset(idleAfter)
 }
 
-func (a *Agent) giveBackWhenIdle() {
-	time.AfterFunc(idleAfter, func() {
-		if len(a.slots) == 0 {
-			a.executor.Tidy()
-			giveMemoryBack(a.log)
-		}
-	})
+func (a *Agent) giveBack() {
+	if len(a.slots) == 0 {
+		a.executor.Tidy()
+		giveMemoryBack(a.log)
+	}
 }
 
 // idleAfter is longer than the time between two commands of one deployment.

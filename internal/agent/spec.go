@@ -132,10 +132,8 @@ func (v verifier) parse(content []byte) (*specification, error) {
 		Revision:           revision,
 		ReuseArchiveFrom:   w.ReuseArchiveFromDeploymentId,
 	}
-	for _, name := range []string{d.ID, d.GroupID} {
-		if !isFolderName(name) {
-			return nil, fmt.Errorf("%q cannot be the name of a folder", name)
-		}
+	if !executor.IsFolderName(d.ID) || !executor.IsGroup(d.GroupID) {
+		return nil, fmt.Errorf("%q or %q cannot be the name of a folder", d.ID, d.GroupID)
 	}
 	if !filepath.IsLocal(d.AppSpecFilename) {
 		return nil, fmt.Errorf("AppSpecFilename %q leads out of the bundle", d.AppSpecFilename)
@@ -177,8 +175,4 @@ func shortID(id string) string {
 		return id
 	}
 	return id[strings.LastIndexAny(id, ":/")+1:]
-}
-
-func isFolderName(name string) bool {
-	return name != "" && !strings.HasPrefix(name, ".") && !strings.ContainsAny(name, "/\x00\n")
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/pem"
 	"testing"
 
+	"grapnel/internal/agent/executor"
 	"grapnel/internal/awsapi"
 )
 
@@ -30,7 +31,7 @@ func FuzzSpecification(f *testing.F) {
 		if _, err := v.open(&awsapi.Envelope{Format: &format, Payload: &raw}); err == nil {
 			t.Error("a message that is not PEM was taken")
 		}
-		if spec, err := v.parse(signed); err == nil && (!isFolderName(spec.ID) || !isFolderName(spec.GroupID)) {
+		if spec, err := v.parse(signed); err == nil && (!executor.IsFolderName(spec.ID) || !executor.IsGroup(spec.GroupID)) {
 			t.Errorf("%q and %q are names of folders", spec.ID, spec.GroupID)
 		}
 	})

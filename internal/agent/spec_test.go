@@ -162,6 +162,7 @@ func TestRefusedSpecifications(t *testing.T) {
 		{"not JSON", key.sign(t, []byte("{")), "not the JSON"},
 		{"a list", key.sign(t, []byte("[]")), "not the JSON"},
 		{"folder names", key.sign(t, s3Doc().with("DeploymentGroupId", "../../etc").json(t)), "cannot be the name of a folder"},
+		{"a folder of the agent", key.sign(t, s3Doc().with("DeploymentGroupId", "deployment-instructions").json(t)), "cannot be the name of a folder"},
 		{"AppSpec elsewhere", key.sign(t, s3Doc().with("AppSpecFilename", "../appspec.yml").json(t)), "leads out of the bundle"},
 		{"revision type", key.sign(t, s3Doc().with("Revision", map[string]any{"RevisionType": "Floppy"}).json(t)), `"Floppy"`},
 		{"revision of null", key.sign(t, s3Doc().with("Revision", nil).json(t)), "lacks Revision, or its RevisionType"},

@@ -92,10 +92,8 @@ func inEntry(name string, err error) error {
 
 // Extract unpacks the bundle at path into the folder dst, which is made with mode 0755.
 //
-// Names that leave dst, hard links that do, links whose target leaves it when something is written through them, device files
-// and corrupt or truncated archives are refused with an *Error; see Options.Permissive for what can be allowed. A symbolic link
-// that leaves dst is what the customer packed and is made as it is: it harms nobody until something is written through it.
-// Trouble of the host, such as a full disk, is another error, which wraps the system's. What was unpacked before an error is
+// Names and links that leave dst, device files and corrupt or truncated archives are refused with an *Error; see
+// Options.Permissive for what can be allowed. Trouble of the host, such as a full disk, is another error, which wraps the system's. What was unpacked before an error is
 // removed, dst included.
 //
 // Modes and times are those of the archive, as "tar -p" and unzip leave them: the process's umask does not apply, except to

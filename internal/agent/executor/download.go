@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"syscall"
 
 	"grapnel/internal/agent/install"
@@ -22,29 +21,19 @@ func (e *Executor) downloadBundle(ctx context.Context, d *Deployment) (note stri
 	if err := e.retire(d); err != nil {
 		return "", err
 	}
-	if err := discard(dir); err != nil {
+	if err := source.Forget(string(dir)); err != nil {
 		return "", err
 	}
 	if e.reuse(ctx, d) {
 		note = "the archive of deployment " + d.ReuseArchiveFrom + " was reused"
 	} else if err := e.acquireTidily(ctx, d, dir); err != nil {
-		discard(dir) //nolint:errcheck // the first error is the one that tells
+		source.Forget(string(dir)) //nolint:errcheck // the first error is the one that tells
 		return "", err
 	}
 	if err := makeDir(e.layout.instructionsDir(), e.modes.private); err != nil {
 		return "", err
 	}
 	return note, atomicfile.WriteFile(e.layout.mostRecent(d.GroupID), []byte(dir), e.modes.state)
-}
-
-func discard(dir deploymentDir) error {
-	for _, name := range []string{source.BundleName, source.ArchiveName, source.ETagName, source.OriginName} {
-		path := filepath.Join(string(dir), name)
-		if err := os.RemoveAll(path); err != nil {
-			return fmt.Errorf("cannot remove what an earlier attempt left: %w", err)
-		}
-	}
-	return nil
 }
 
 // reuse takes the archive of an earlier deployment with the same revision, if there is one that can be taken
@@ -75,7 +64,7 @@ func (e *Executor) acquireTidily(ctx context.Context, d *Deployment, dir deploym
 	if _, ok := errors.AsType[*install.NoRoom](err); !ok && !noRoom || !e.Tidy() {
 		return err
 	}
-	if err := discard(dir); err != nil {
+	if err := source.Forget(string(dir)); err != nil {
 		return err
 	}
 	return e.acquire(ctx, d, dir)

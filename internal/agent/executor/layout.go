@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"grapnel/internal/agent/source"
@@ -22,6 +23,17 @@ func (l layout) group(group string) string { return filepath.Join(l.root, group)
 
 func (l layout) deployment(group, id string) deploymentDir {
 	return deploymentDir(filepath.Join(l.root, group, id))
+}
+
+// reserved are the folders of the deployment root that hold no group (agent.md 6).
+var reserved = []string{"deployment-instructions", "deployment-logs", "ongoing-deployment"}
+
+// IsGroup reports whether a deployment group may have this identifier: it is the name of a folder beside the agent's own.
+func IsGroup(id string) bool { return IsFolderName(id) && !slices.Contains(reserved, id) }
+
+// IsFolderName reports whether a name is that of one visible folder and fits a line of the agent's records.
+func IsFolderName(name string) bool {
+	return name != "" && !strings.HasPrefix(name, ".") && !strings.ContainsAny(name, "/\x00\n")
 }
 
 // retired holds what is about to be removed. No group has this name: those of services are letters, digits and dashes.

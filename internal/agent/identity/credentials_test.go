@@ -255,9 +255,9 @@ func TestRenewal(t *testing.T) {
 		expect("second", 4)
 
 		s.err = errors.New("busy")
-		time.Sleep(time.Until(s.keys.Expires) - 1)
+		time.Sleep(time.Until(s.keys.Expires) - time.Nanosecond)
 		expect("second", 5)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if _, err := r.Retrieve(t.Context()); !errors.Is(err, s.err) {
 			t.Errorf("after their end: %v, want the source's error", err)
 		}

@@ -31,9 +31,6 @@ func partitionOf(region string) partition {
 var validRegion = regexp.MustCompile(`^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$`)
 
 // locate finds the services of the region: what is overridden wins over what is computed (agent.md 3.3, 3.4).
-//
-// Buckets are addressed in the path with AWS as well, as version 2 of the stock agent does: names with dots fit no wildcard
-// certificate, and a proxy's allow list or a private DNS zone needs one name per region instead of one per bucket.
 func (id *Identity) locate(o Options) error {
 	if !validRegion.MatchString(id.Region) {
 		return fmt.Errorf("%q is no name of a region, such as us-east-1; correct it in %s or %s", id.Region, o.OnPremisesFile, regionVariable)

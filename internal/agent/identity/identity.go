@@ -47,7 +47,7 @@ type Identity struct {
 	OnPremises bool   // named by the on-premises file
 
 	CommandEndpoint string // base URL of the host-command service
-	S3Endpoint      string // base URL of S3; buckets are addressed in the path, never as a host name
+	S3Endpoint      string // base URL of S3 in this region; package source puts a bucket into the name or the path
 
 	// Credentials hands out the keys that hold now. It keeps them itself and knows when they have changed: ask it before
 	// each request, and put no cache of the SDK around it. It may be used concurrently.

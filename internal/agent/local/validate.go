@@ -98,7 +98,7 @@ func (o *options) checkRest() error {
 	if !slices.Contains(behaviors, o.behavior) {
 		return fmt.Errorf("--file-exists-behavior %q is none of %s", o.behavior, strings.Join(behaviors, ", "))
 	}
-	if !isGroupFolder(o.group) {
+	if !executor.IsGroup(o.group) {
 		return fmt.Errorf("--deployment-group %q cannot be the name of a folder in the deployment root; choose another", o.group)
 	}
 	if o.groupName == "" {
@@ -108,13 +108,6 @@ func (o *options) checkRest() error {
 		return fmt.Errorf("--appspec-filename %q leads out of the bundle; it is a path in the bundle", o.appSpec)
 	}
 	return nil
-}
-
-// reserved are the folders of the deployment root that hold no group (agent.md 6).
-var reserved = []string{"deployment-instructions", "deployment-logs", "ongoing-deployment"}
-
-func isGroupFolder(name string) bool {
-	return name != "" && !strings.HasPrefix(name, ".") && !strings.ContainsAny(name, "/\x00\n") && !slices.Contains(reserved, name)
 }
 
 // newID makes up a deployment id in the form of stock agents: d-XXXXXXXXX-local.

@@ -44,7 +44,7 @@ func (s *Source) Reuse(ctx context.Context, from, to, appSpecName, etag string) 
 	if err != nil {
 		return Result{}, fmt.Errorf("the archive in %s cannot be reused: %w", from, err)
 	}
-	if err := forget(to); err != nil {
+	if err := Forget(to); err != nil {
 		return Result{}, err
 	}
 	size, err := s.reuse(ctx, from, to)
@@ -52,7 +52,7 @@ func (s *Source) Reuse(ctx context.Context, from, to, appSpecName, etag string) 
 		err = s.record(to, kept, "archive-reuse")
 	}
 	if err != nil {
-		return Result{}, errors.Join(fmt.Errorf("the archive in %s cannot be reused: %w", from, err), forget(to))
+		return Result{}, errors.Join(fmt.Errorf("the archive in %s cannot be reused: %w", from, err), Forget(to))
 	}
 	return Result{ETag: kept, Bytes: size, Unpacked: true}, nil
 }
@@ -108,8 +108,8 @@ func (s *Source) record(folder, etag, origin string) error {
 	return atomicfile.Replace(filepath.Join(folder, OriginName), []byte(origin), s.Mode)
 }
 
-// forget removes what a deployment's folder holds of a bundle.
-func forget(folder string) error {
+// Forget removes what a deployment's folder holds of a bundle.
+func Forget(folder string) error {
 	for _, name := range []string{BundleName, ArchiveName, ETagName, OriginName} {
 		if err := os.RemoveAll(filepath.Join(folder, name)); err != nil {
 			return fmt.Errorf("cannot remove what an earlier attempt left: %w", err)
