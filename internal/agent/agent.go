@@ -15,10 +15,10 @@ import (
 	"grapnel/internal/agent/config"
 	"grapnel/internal/agent/executor"
 	"grapnel/internal/agent/identity"
-	"grapnel/internal/agent/install"
 	"grapnel/internal/agent/logfile"
 	"grapnel/internal/agent/source"
 	"grapnel/internal/agent/transport"
+	"grapnel/internal/mount"
 	"grapnel/internal/sdnotify"
 )
 
@@ -118,7 +118,7 @@ func NewExecutor(cfg config.Config, id identity.Identity, hc *http.Client, log *
 			Root:        cfg.RootDir,
 			Mode:        stateModes(cfg).File,
 			Domain:      id.Domain,
-			HasRoom:     func(path string, bytes int64) error { return install.HasRoom(path, bytes, 1) },
+			HasRoom:     func(path string, bytes int64) error { return mount.HasRoom(path, bytes, 1) },
 			Log:         log,
 		}),
 		Environ:        os.Environ(),

@@ -38,16 +38,15 @@ type Options struct {
 
 	// Room is asked before anything is written, and before every entry of a tar, whether so many bytes and entries in all can be
 	// held where dst lies. Its error ends the extraction. It should compare with what was free at the beginning: zeros become
-	// holes, so an archive of nothing but zeros takes no space, however much it unpacks to. nil compares with the bytes and
-	// inodes that are free when Extract begins, or with nothing if Permissive.
+	// holes, so an archive of nothing but zeros takes no space, however much it unpacks to. nil = nobody is asked.
 	Room func(bytes int64, entries int) error
 
 	Owners  bool // restore stored owners (tar, as root), by name where this host knows the name; off: ignore_ownership_in_bundle
 	Replace bool // remove what is at dst first; otherwise dst must not hold anything
 
 	// Permissive takes what tar and unzip take although it is refused by default: of absolute names the leading slashes are
-	// dropped, entries with ".." in their names are left out, symbolic links may lead anywhere, devices and pipes of a tar are made, and what it unpacks to is
-	// not compared with what is free. Nothing is written outside dst for all that, and no hard link leads there.
+	// dropped, entries with ".." in their names are left out, symbolic links may lead anywhere, devices and pipes
+	// of a tar are made. Nothing is written outside dst for all that, and no hard link leads there.
 	Permissive bool
 	Notice     func(entry, what string) // hears of what Permissive left out; nil = nobody
 
@@ -126,9 +125,6 @@ func unpack(ctx context.Context, path string, t Type, dst string, o Options) (St
 		return Stats{}, err
 	}
 	defer root.Close()
-	if o.Room == nil && !o.Permissive {
-		o.Room = freeRoom(dst)
-	}
 	u := &unpacker{root: root, options: o, folders: map[string]*entry{}, owners: owners{restore: o.Owners}}
 	switch t {
 	case Tar, Tgz:

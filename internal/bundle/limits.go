@@ -4,8 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strconv"
 	"syscall"
+
+	"grapnel/internal/mount"
 )
 
 // demand adds up what the entries declare and holds it against the limits. That is enough to stop a bomb of any kind, because
@@ -49,22 +50,6 @@ type noRoom struct{ error }
 
 func (e noRoom) Unwrap() error { return e.error }
 
-// freeRoom is the Room that compares with what is free now where dst lies.
-func freeRoom(dst string) func(bytes int64, entries int) error {
-	freeBytes, freeInodes := free(dst)
-	return func(bytes int64, entries int) error {
-		switch {
-		case freeBytes >= 0 && bytes > freeBytes:
-			return fmt.Errorf("disk full: unpacked it needs %s, %s are free; make room where %s lies, or keep fewer old revisions with max_revisions: %w",
-				mebibytes(bytes), mebibytes(freeBytes), dst, syscall.ENOSPC)
-		case freeInodes >= 0 && int64(entries) > freeInodes:
-			return fmt.Errorf("disk full: unpacked it needs %d inodes, %d are free; remove files where %s lies, or keep fewer old revisions with max_revisions: %w",
-				entries, freeInodes, dst, syscall.ENOSPC)
-		}
-		return nil
-	}
-}
-
 // diskFull says what is needed and what there was room for, when the disk filled up in the middle.
 func (u *unpacker) diskFull(dst string, err error) error {
 	known := noRoom{}
@@ -74,10 +59,5 @@ func (u *unpacker) diskFull(dst string, err error) error {
 	need := max(u.wanted.Bytes, u.estimate.Bytes)
 	return fmt.Errorf("disk full: unpacked it needs at least %s, and there was room for %s; the part that was unpacked is removed again, "+
 		"make room (bytes or inodes) where %s lies, or keep fewer old revisions with max_revisions: %w",
-		mebibytes(need), mebibytes(u.written.Load()), dst, err)
-}
-
-// mebibytes rounds so that a small shortage can still be seen.
-func mebibytes(n int64) string {
-	return strconv.FormatFloat(float64(n)/(1<<20), 'f', 1, 64) + " MiB"
+		mount.MiB(need), mount.MiB(u.written.Load()), dst, err)
 }

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"grapnel/internal/agent/install"
+	"grapnel/internal/mount"
 )
 
 // Free space below which a deployment is likely to fail, and below which it is time to look. Each deployment checks what it
@@ -30,42 +30,34 @@ func checkSpace(_ context.Context, s setup, r *Result) {
 	}
 	seen := map[string]bool{}
 	for _, path := range []string{s.RootDir, s.LogDir, os.TempDir()} {
-		room, err := install.RoomOf(path)
+		m, err := mount.At(path)
 		if err != nil {
 			r.cannot("tell the free space at "+path, err)
 			continue
 		}
-		if !seen[room.Mount] {
-			seen[room.Mount] = true
-			judgeRoom(room, s.MaxRevisions, r)
+		if !seen[m.Point] {
+			seen[m.Point] = true
+			judgeRoom(m, s.MaxRevisions, r)
 		}
 	}
 }
 
-func judgeRoom(room install.Room, revisions int, r *Result) {
-	told := fmt.Sprintf("%s has %s", room.Mount, size(room.FreeBytes))
-	if room.FreeFiles >= 0 {
-		told += fmt.Sprintf(" and %d files", room.FreeFiles)
+func judgeRoom(m mount.Mount, revisions int, r *Result) {
+	told := fmt.Sprintf("%s has %s", m.Point, mount.Size(m.FreeBytes))
+	if m.FreeFiles >= 0 {
+		told += fmt.Sprintf(" and %d files", m.FreeFiles)
 	}
 	told += " free"
-	limited := room.FreeFiles >= 0
+	limited := m.FreeFiles >= 0
 	advice := fmt.Sprintf("free some space there, or keep fewer old revisions of each deployment group (max_revisions, now %d)", revisions)
 	switch {
-	case room.FreeBytes < tooFewBytes || limited && room.FreeFiles < tooFewFiles:
+	case m.FreeBytes < tooFewBytes || limited && m.FreeFiles < tooFewFiles:
 		r.fail(told, advice)
-	case room.FreeBytes < fewBytes || limited && room.FreeFiles < fewFiles:
+	case m.FreeBytes < fewBytes || limited && m.FreeFiles < fewFiles:
 		r.warn(told, advice)
 	default:
 		r.saw("%s", told)
 	}
-}
-
-// size rounds for people.
-func size(n int64) string {
-	if n < 1<<30 {
-		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
-	}
-	return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
 }
 
 // revision is the folder of one deployment (agent.md 6).
@@ -130,7 +122,7 @@ func checkRevisions(ctx context.Context, s setup, r *Result) {
 			least = "at least "
 		}
 	}
-	r.saw("%d of %d deployment groups, %s%s in all; %d of each group are kept", len(all), len(groups), least, size(bytes), s.MaxRevisions)
+	r.saw("%d of %d deployment groups, %s%s in all; %d of each group are kept", len(all), len(groups), least, mount.Size(bytes), s.MaxRevisions)
 }
 
 // weigh adds up the files below a folder; false means that there are more, which could not be seen or not in time.

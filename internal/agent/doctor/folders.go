@@ -4,19 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
-	"syscall"
 
-	"grapnel/internal/agent/install"
+	"grapnel/internal/mount"
 )
 
 // checkFolders tries to write where the agent does.
 func checkFolders(_ context.Context, s setup, r *Result) {
 	for _, folder := range []struct{ key, path string }{{"root_dir", s.RootDir}, {"log_dir", s.LogDir}, {"pid_dir", s.PIDDir}} {
-		there, err := nearest(folder.path)
+		there, err := mount.NearestFolder(folder.path)
 		if err == nil {
 			err = tryToWrite(there)
 		}
@@ -34,20 +31,6 @@ func checkFolders(_ context.Context, s setup, r *Result) {
 	}
 }
 
-// nearest returns the folder itself, or the nearest one above it that is there.
-func nearest(path string) (string, error) {
-	for {
-		info, err := os.Stat(path)
-		if err == nil && !info.IsDir() {
-			return path, fmt.Errorf("%s is no folder", path)
-		}
-		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) || path == filepath.Dir(path) {
-			return path, err
-		}
-		path = filepath.Dir(path)
-	}
-}
-
 // tryToWrite makes a file in a folder and removes it. Nothing less tells: rights may come from ACLs and security modules, and
 // a mount may be read-only.
 func tryToWrite(folder string) error {
@@ -61,12 +44,12 @@ func tryToWrite(folder string) error {
 
 // checkScripts sees whether scripts of bundles can be started where they are unpacked.
 func checkScripts(_ context.Context, s setup, r *Result) {
-	there, err := nearest(s.RootDir)
+	there, err := mount.NearestFolder(s.RootDir)
 	if err != nil {
 		r.cannot("look at root_dir "+s.RootDir, err)
 		return
 	}
-	mount, err := install.MountOf(there)
+	on, err := mount.At(there)
 	if err != nil {
 		r.cannot("look at the mount of root_dir "+s.RootDir, err)
 		return
@@ -75,12 +58,12 @@ func checkScripts(_ context.Context, s setup, r *Result) {
 	case errors.Is(err, errors.ErrUnsupported):
 		r.skip("mount options are not known on this system")
 	case err != nil:
-		r.cannot("read the options of the mount at "+mount, err)
+		r.cannot("read the options of the mount at "+on.Point, err)
 	case forbidden:
-		r.fail(fmt.Sprintf("root_dir %s lies on %s, which is mounted noexec: no script of a bundle can be started", s.RootDir, mount),
-			fmt.Sprintf("mount -o remount,exec %s (and in /etc/fstab), or move root_dir", mount))
+		r.fail(fmt.Sprintf("root_dir %s lies on %s, which is mounted noexec: no script of a bundle can be started", s.RootDir, on.Point),
+			fmt.Sprintf("mount -o remount,exec %s (and in /etc/fstab), or move root_dir", on.Point))
 	default:
-		r.saw("scripts in root_dir can be started (mount %s)", mount)
+		r.saw("scripts in root_dir can be started (mount %s)", on.Point)
 	}
 	if mask := umask(); mask != "" {
 		r.saw("umask %s here, 0022 for scripts", mask)

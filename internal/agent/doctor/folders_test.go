@@ -129,7 +129,7 @@ func TestFreeSpaceNamesTheMount(t *testing.T) {
 	}
 	p := newPatient(t, "http://127.0.0.1:1")
 	p.keys["log_dir"] = "/proc/self" // a file system without any space
-	p.examine(t.Context()).want("free space", doctor.Failed, "/proc has 0.0 MiB", "max_revisions, now 5")
+	p.examine(t.Context()).want("free space", doctor.Failed, "/proc has 0 B", "max_revisions, now 5")
 }
 
 func TestSigner(t *testing.T) {

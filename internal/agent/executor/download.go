@@ -8,10 +8,10 @@ import (
 	"os"
 	"syscall"
 
-	"grapnel/internal/agent/install"
 	"grapnel/internal/agent/source"
 	"grapnel/internal/atomicfile"
 	"grapnel/internal/bundle"
+	"grapnel/internal/mount"
 )
 
 // downloadBundle gets the revision and unpacks it (agent.md 10). What a failure leaves behind is removed: a bundle that
@@ -61,7 +61,7 @@ func (e *Executor) reuse(ctx context.Context, d *Deployment) bool {
 func (e *Executor) acquireTidily(ctx context.Context, d *Deployment, dir deploymentDir) error {
 	err := e.acquire(ctx, d, dir)
 	noRoom := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
-	if _, ok := errors.AsType[*install.NoRoom](err); !ok && !noRoom || !e.Tidy() {
+	if !noRoom || !e.Tidy() {
 		return err
 	}
 	if err := source.Forget(string(dir)); err != nil {
@@ -92,14 +92,14 @@ func (e *Executor) acquire(ctx context.Context, d *Deployment, dir deploymentDir
 const maxEntries = 1_000_000
 
 func (e *Executor) unpack(ctx context.Context, t bundle.Type, dir deploymentDir) error {
-	free, err := install.FreeAt(dir.archive())
+	on, err := mount.At(dir.archive())
 	if err != nil {
 		return err
 	}
 	_, err = bundle.Extract(ctx, dir.bundle(), t, dir.archive(), bundle.Options{
 		MaxSize:         e.MaxUnpacked,
 		MaxEntries:      maxEntries,
-		Room:            func(bytes int64, entries int) error { return free(bytes, int64(entries)) },
+		Room:            func(bytes int64, entries int) error { return on.HasRoom(bytes, int64(entries)) },
 		Owners:          os.Geteuid() == 0 && !e.Hardening.IgnoreOwnership, // as tar does
 		Permissive:      e.TrustBundles,
 		Notice:          func(entry, what string) { e.Log.Warn("the bundle's " + entry + " " + what) },

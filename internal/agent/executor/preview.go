@@ -13,6 +13,7 @@ import (
 	"grapnel/internal/agent/install"
 	"grapnel/internal/appspec"
 	"grapnel/internal/lifecycle"
+	"grapnel/internal/mount"
 )
 
 // Preview is what a deployment would do on this host, and what would stop it.
@@ -21,7 +22,7 @@ type Preview struct {
 	Doubts   []string         `json:"doubts"`   // why it may fail
 	Changes  []install.Change `json:"changes"`
 	Scripts  []PlannedScript  `json:"scripts"` // in the order in which they would run
-	Room     []install.Room   `json:"room"`    // for the bundle, its archive and the installed files
+	Room     []mount.Room     `json:"room"`    // for the bundle, its archive and the installed files
 }
 
 // PlannedScript is a script that a deployment would run.
@@ -48,7 +49,7 @@ func (p *Preview) Starts() bool {
 // that the caller removes, and changes nothing else. An error means that it was broken off.
 func (e *Executor) Preview(ctx context.Context, d *Deployment, events []string, temp string) (*Preview, error) {
 	p := &preview{executor: e, deployment: d, events: events, temp: deploymentDir(temp), out: &Preview{
-		Failures: []string{}, Doubts: []string{}, Changes: []install.Change{}, Scripts: []PlannedScript{}, Room: []install.Room{}, // JSON has lists
+		Failures: []string{}, Doubts: []string{}, Changes: []install.Change{}, Scripts: []PlannedScript{}, Room: []mount.Room{}, // JSON has lists
 	}}
 	for _, event := range events {
 		look := func(context.Context) error { return p.hook(event) }
@@ -214,27 +215,27 @@ func (p *preview) doubtConflicts() {
 
 // measure adds what the bundle and its archive take below the deployment root. What they take in the temporary folder counts
 // as free.
-func (p *preview) measure(rooms []install.Room) error {
+func (p *preview) measure(rooms []mount.Room) error {
 	bytes, files, err := usage(string(p.temp))
 	if err != nil {
 		return err
 	}
-	here, err := install.RoomOf(string(p.temp))
+	here, err := mount.At(string(p.temp))
 	if err != nil {
 		return err
 	}
-	root, err := install.RoomOf(p.executor.Root)
+	root, err := mount.At(p.executor.Root)
 	if err != nil {
 		return err
 	}
-	at := slices.IndexFunc(rooms, func(r install.Room) bool { return r.Mount == root.Mount })
+	at := slices.IndexFunc(rooms, func(r mount.Room) bool { return r.Mount == root.Point })
 	if at < 0 {
-		rooms, at = append(rooms, root), len(rooms)
+		rooms, at = append(rooms, root.Room(0, 0)), len(rooms)
 	}
 	rooms[at].Bytes += bytes
 	rooms[at].Files += files
 	for i := range rooms {
-		if rooms[i].Mount == here.Mount {
+		if rooms[i].Mount == here.Point {
 			rooms[i].FreeBytes += bytes
 			if rooms[i].FreeFiles >= 0 {
 				rooms[i].FreeFiles += files
@@ -247,14 +248,10 @@ func (p *preview) measure(rooms []install.Room) error {
 }
 
 // refuseShortage is about the mount of the deployment root. Install has found the shortages of the others.
-func (p *preview) refuseShortage(r install.Room) {
+func (p *preview) refuseShortage(r mount.Room) {
 	known := slices.ContainsFunc(p.out.Changes, func(c install.Change) bool { return c.Action == install.Conflict && c.Path == r.Mount })
-	switch {
-	case known:
-	case r.Bytes > r.FreeBytes:
-		p.fail(fmt.Errorf("no space left on the device mounted at %s: the deployment needs %d bytes, %d are free", r.Mount, r.Bytes, r.FreeBytes))
-	case r.FreeFiles >= 0 && r.Files > r.FreeFiles:
-		p.fail(fmt.Errorf("no inodes left on the device mounted at %s: the deployment needs %d files, %d can be made", r.Mount, r.Files, r.FreeFiles))
+	if short := r.Shortage("the deployment"); short != nil && !known {
+		p.fail(short)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"grapnel/internal/agent/source"
 	"grapnel/internal/appspec"
 	"grapnel/internal/lifecycle"
+	"grapnel/internal/mount"
 )
 
 // The space that a deployment needs below its root is told, and a preview leaves nothing there.
@@ -86,20 +87,16 @@ func TestPreviewOfScriptsOutside(t *testing.T) {
 // A shortage is told once, whoever has found it.
 func TestPreviewOfAFullDisk(t *testing.T) {
 	t.Parallel()
-	full := install.Room{Mount: "/srv", Bytes: 10, Files: 1, FreeBytes: 9, FreeFiles: -1}
+	full := mount.Room{Mount: "/srv", Bytes: 10, Files: 1, FreeBytes: 9, FreeFiles: -1}
 	for name, row := range map[string]struct {
-		room    install.Room
 		changes []install.Change
 		want    string
 	}{
-		"bytes":         {room: full, want: "no space left on the device mounted at /srv: the deployment needs 10 bytes, 9 are free"},
-		"known already": {room: full, changes: []install.Change{{Action: install.Conflict, Path: "/srv"}}},
-		"files":         {room: install.Room{Mount: "/srv", Files: 3, FreeFiles: 2}, want: "no inodes left on the device mounted at /srv: the deployment needs 3 files, 2 can be made"},
-		"enough":        {room: install.Room{Mount: "/srv", Bytes: 1, Files: 1, FreeBytes: 1, FreeFiles: 1}},
-		"no limit":      {room: install.Room{Mount: "/srv", Bytes: 1, Files: 9, FreeBytes: 1, FreeFiles: -1}},
+		"found here":    {want: full.Shortage("the deployment").Error()},
+		"known already": {changes: []install.Change{{Action: install.Conflict, Path: "/srv"}}},
 	} {
 		p := &preview{out: &Preview{Changes: row.changes}}
-		p.refuseShortage(row.room)
+		p.refuseShortage(full)
 		if got := strings.Join(p.out.Failures, "; "); got != row.want {
 			t.Errorf("%s: failures = %q, want %q", name, got, row.want)
 		}

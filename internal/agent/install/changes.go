@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"grapnel/internal/appspec"
+	"grapnel/internal/mount"
 )
 
 // Action is what an Install does to a path.
@@ -49,15 +50,6 @@ type Permissions struct {
 	Group   string   `json:"group,omitempty"`
 	ACL     []string `json:"acl,omitempty"`     // as in the AppSpec
 	Context string   `json:"context,omitempty"` // SELinux: [user:]type[:range]
-}
-
-// Room is what an Install needs of one mount.
-type Room struct {
-	Mount     string `json:"mount"`
-	Bytes     int64  `json:"bytes"` // less what it frees there first, so that it may be negative
-	Files     int64  `json:"files"`
-	FreeBytes int64  `json:"freeBytes"`
-	FreeFiles int64  `json:"freeFiles"` // -1 when there is no limit
 }
 
 // Changes lists what Run would do: conflicts, what goes, what comes in the order in which it comes, and what is kept.
@@ -154,10 +146,10 @@ func contextString(c *appspec.Context) string {
 }
 
 // Room lists what the Install needs of each mount.
-func (p *Plan) Room() []Room {
-	var list []Room
+func (p *Plan) Room() []mount.Room {
+	var list []mount.Room
 	for _, d := range p.demands.sorted() {
-		list = append(list, Room{Mount: d.mount.point, Bytes: d.bytes + d.largest, Files: d.files, FreeBytes: d.mount.bytes, FreeFiles: d.mount.files})
+		list = append(list, d.room())
 	}
 	return list
 }

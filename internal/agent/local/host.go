@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
@@ -17,6 +16,7 @@ import (
 	"grapnel/internal/agent/identity"
 	"grapnel/internal/agent/logfile"
 	"grapnel/internal/agent/transport"
+	"grapnel/internal/mount"
 )
 
 // logName begins the names of the log files (agent.md 11).
@@ -50,15 +50,11 @@ func claimRoot(cfg config.Config) error {
 // checkRoot returns why this person cannot deploy: there is no right to write into the deployment root, or where it would
 // be made.
 func checkRoot(cfg config.Config) error {
-	folder := cfg.RootDir
-	for {
-		_, err := os.Stat(folder)
-		if !errors.Is(err, fs.ErrNotExist) || folder == filepath.Dir(folder) {
-			break
-		}
-		folder = filepath.Dir(folder)
+	folder, err := mount.NearestFolder(cfg.RootDir)
+	if err == nil {
+		err = writable(folder)
 	}
-	if err := writable(folder); err != nil {
+	if err != nil {
 		return withAdvice(fmt.Errorf("the deployment root %s cannot be written: %w", cfg.RootDir, err), "root_dir", os.Geteuid())
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 
 	"grapnel/internal/agent/executor"
 	"grapnel/internal/agent/install"
+	"grapnel/internal/mount"
 )
 
 // writeText prints a report for people: what changes in which files, the scripts, the space, what is wrong.
@@ -103,7 +104,7 @@ func remark(c install.Change) string {
 	case install.Conflict:
 		parts = append(parts, c.Reason)
 	case install.Create, install.Overwrite:
-		parts = append(parts, size(c.Bytes))
+		parts = append(parts, mount.Size(c.Bytes))
 	}
 	if c.DeploymentGroup != "" {
 		parts = append(parts, "installed by the deployment group "+c.DeploymentGroup)
@@ -148,7 +149,7 @@ func (r *report) space() []string {
 		if room.FreeFiles >= 0 {
 			free = fmt.Sprintf("%d files", room.FreeFiles)
 		}
-		lines[i] = fmt.Sprintf("%s\tneeds %s, %d files\tfree %s, %s", room.Mount, size(max(0, room.Bytes)), max(0, room.Files), size(room.FreeBytes), free)
+		lines[i] = fmt.Sprintf("%s\tneeds %s, %d files\tfree %s, %s", room.Mount, mount.Size(max(0, room.Bytes)), max(0, room.Files), mount.Size(room.FreeBytes), free)
 	}
 	return lines
 }
@@ -185,17 +186,4 @@ func (r *report) wayOut() string {
 		}
 	}
 	return ""
-}
-
-// size is a number of bytes for people.
-func size(bytes int64) string {
-	for _, unit := range []struct {
-		name  string
-		bytes int64
-	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
-		if bytes >= unit.bytes || bytes <= -unit.bytes {
-			return fmt.Sprintf("%.1f %s", float64(bytes)/float64(unit.bytes), unit.name)
-		}
-	}
-	return fmt.Sprintf("%d B", bytes)
 }

@@ -1,4 +1,4 @@
-package install
+package mount
 
 import (
 	"cmp"
@@ -11,24 +11,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mountOf returns the mount that path lies on, or would lie on once it exists.
-func mountOf(path string) (mount, error) {
-	existing, err := nearestExisting(path)
-	if err != nil {
-		return mount{}, fmt.Errorf("cannot tell the free space at %s: %w", path, err)
-	}
+// holding returns the mount that holds a real path.
+func holding(existing string) (Mount, error) {
 	var st unix.Stat_t
 	var vfs unix.Statfs_t
 	if err := errors.Join(unix.Stat(existing, &st), unix.Statfs(existing, &vfs)); err != nil {
-		return mount{}, fmt.Errorf("cannot tell the free space at %s: %w", existing, err)
+		return Mount{}, fmt.Errorf("cannot tell the free space at %s: %w", existing, err)
 	}
 	// What is kept in reserve for root is not for deployments, also when the agent is root: the host needs it to be mended.
-	m := mount{
-		point: mountPoint(existing), existing: existing, device: st.Dev,
-		block: vfs.Bsize, bytes: int64(vfs.Bavail) * vfs.Bsize, files: int64(vfs.Ffree),
+	m := Mount{
+		Point: mountPoint(existing), Existing: existing, Device: st.Dev,
+		Block: vfs.Bsize, FreeBytes: int64(vfs.Bavail) * vfs.Bsize, FreeFiles: int64(vfs.Ffree),
 	}
 	if vfs.Files == 0 {
-		m.files = -1
+		m.FreeFiles = -1
 	}
 	return m, nil
 }
