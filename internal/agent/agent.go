@@ -102,7 +102,6 @@ func wireLog(cfg config.Config) io.Writer {
 
 // NewExecutor returns what runs commands as the configuration wants it. The identity is for bundles in S3.
 func NewExecutor(cfg config.Config, id identity.Identity, hc *http.Client, log *slog.Logger) (*executor.Executor, error) {
-	h := cfg.Hardening
 	return executor.New(executor.Options{
 		Root:         cfg.RootDir,
 		Program:      cfg.ProgramName,
@@ -126,18 +125,8 @@ func NewExecutor(cfg config.Config, id identity.Identity, hc *http.Client, log *
 		DeploymentsLog: cfg.EnableDeploymentsLog,
 		ReuseArchives:  cfg.EnableArchiveReuse,
 		TrustBundles:   cfg.TrustBundles,
-		Hardening: executor.Hardening{
-			RejectSymlinks:                 h.RejectSymlinks,
-			RejectPathTraversal:            h.RejectPathTraversal,
-			RejectUnsafePermissions:        h.RejectUnsafePermissions,
-			RejectUnconfinedSELinux:        h.RejectUnconfinedSELinux,
-			RejectSymlinkPermissionTargets: h.RejectSymlinkPermissionTargets,
-			IgnoreOwnership:                h.IgnoreOwnership,
-			RestrictDirs:                   h.RestrictAgentDirs,
-			RestrictHookEnv:                h.RestrictHookEnv,
-			StripLoaderEnv:                 h.StripLoaderEnv,
-		},
-		Log: log,
+		Hardening:      cfg.Hardening,
+		Log:            log,
 	})
 }
 

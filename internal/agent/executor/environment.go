@@ -4,12 +4,13 @@ import (
 	"slices"
 	"strings"
 
+	"grapnel/internal/agent/config"
 	"grapnel/internal/script"
 )
 
 // baseEnvironment is what every script inherits of the agent's environment, and the region, which stock agents leave in it
 // too.
-func baseEnvironment(environ []string, region string, h Hardening) []string {
+func baseEnvironment(environ []string, region string, h config.Hardening) []string {
 	env := script.Environment(environ, script.EnvOptions{StripLoader: h.StripLoaderEnv, AllowlistOnly: h.RestrictHookEnv})
 	if region != "" && !slices.ContainsFunc(env, func(entry string) bool { return strings.HasPrefix(entry, "AWS_REGION=") }) {
 		env = append(env, "AWS_REGION="+region)

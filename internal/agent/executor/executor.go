@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"grapnel/internal/agent/config"
 	"grapnel/internal/agent/logfile"
 	"grapnel/internal/agent/source"
 	"grapnel/internal/awsapi"
@@ -51,21 +52,8 @@ type Options struct {
 	Region       string   // for scripts whose environment names none
 	DeploymentsLog, ReuseArchives,
 	TrustBundles bool
-	Hardening Hardening
+	Hardening config.Hardening
 	Log       *slog.Logger
-}
-
-// Hardening are the switches of agent.md 15 that concern commands.
-type Hardening struct {
-	RejectSymlinks                 bool
-	RejectPathTraversal            bool
-	RejectUnsafePermissions        bool
-	RejectUnconfinedSELinux        bool
-	RejectSymlinkPermissionTargets bool
-	IgnoreOwnership                bool
-	RestrictDirs                   bool // modes of what the executor makes below Root
-	RestrictHookEnv                bool
-	StripLoaderEnv                 bool
 }
 
 // Executor runs commands, several at a time, but for each deployment group only one.
@@ -89,7 +77,7 @@ func New(o Options) (*Executor, error) {
 	e := &Executor{
 		Options: o,
 		layout:  layout{root: o.Root, program: o.Program},
-		modes:   modesOf(o.Hardening.RestrictDirs),
+		modes:   modesOf(o.Hardening.RestrictAgentDirs),
 		env:     baseEnvironment(o.Environ, o.Region, o.Hardening),
 		workDir: workDir,
 	}

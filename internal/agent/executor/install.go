@@ -54,13 +54,8 @@ func (e *Executor) installOptions(d *Deployment, app *loadedAppSpec) install.Opt
 		CleanupFile:      e.layout.cleanup(d.GroupID),
 		InstructionsFile: e.layout.instructions(d.GroupID),
 		Mode:             e.modes.state,
-		Flags: install.Flags{
-			RejectPathTraversal:            e.Hardening.RejectPathTraversal,
-			RejectUnsafePermissions:        e.Hardening.RejectUnsafePermissions,
-			RejectUnconfinedSELinux:        e.Hardening.RejectUnconfinedSELinux,
-			RejectSymlinkPermissionTargets: e.Hardening.RejectSymlinkPermissionTargets,
-		},
-		Log: e.Log,
+		Hardening:        e.Hardening,
+		Log:              e.Log,
 	}
 }
 

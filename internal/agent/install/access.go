@@ -118,7 +118,7 @@ func (p *Plan) setAccesses(ctx context.Context, _ *ledger) error {
 
 // setAccess follows symbolic links as stock agents do, unless the flag forbids it.
 func (p *Plan) setAccess(a *access) error {
-	if !p.options.Flags.RejectSymlinkPermissionTargets {
+	if !p.options.Hardening.RejectSymlinkPermissionTargets {
 		return a.set(followed(a.path))
 	}
 	h, err := opened(a.path)

@@ -48,7 +48,7 @@ func (p *Plan) checkWritable() {
 
 // checkUnsafeModes applies reject_unsafe_permissions_in_bundle to set-id bits, of files and of the AppSpec.
 func (p *Plan) checkUnsafeModes() {
-	if !p.options.Flags.RejectUnsafePermissions {
+	if !p.options.Hardening.RejectUnsafePermissions {
 		return
 	}
 	for _, s := range p.steps {
@@ -68,7 +68,7 @@ var unconfined = []string{"unconfined_t", "kernel_t", "init_t"}
 
 // checkUnconfined applies reject_unconfined_selinux_in_bundle.
 func (p *Plan) checkUnconfined() {
-	if !p.options.Flags.RejectUnconfinedSELinux {
+	if !p.options.Hardening.RejectUnconfinedSELinux {
 		return
 	}
 	for _, entry := range p.options.AppSpec.Permissions {

@@ -271,10 +271,10 @@ func TestPermissions(t *testing.T) {
 	h.install(o)
 	check(h)
 
-	o.Flags.RejectSymlinkPermissionTargets = true
+	o.Hardening.RejectSymlinkPermissionTargets = true
 	wantContains(t, h.refused(o), "app/link is a symbolic link, whose target reject_symlink_permission_targets")
 	last := h.revision(spec, content)
-	last.Flags.RejectSymlinkPermissionTargets = true
+	last.Hardening.RejectSymlinkPermissionTargets = true
 	want["keep.sh"] = 0o644
 	h.install(last)
 	check(h)

@@ -75,7 +75,7 @@ func (p *Plan) place(ctx context.Context, f appspec.File) error {
 // leavesArchive looks for paths that climb out. Unless the flag forbids it, a source outside is taken, as by stock agents:
 // some people rely on it.
 func (p *Plan) leavesArchive(f appspec.File) (refused bool) {
-	if !p.options.Flags.RejectPathTraversal {
+	if !p.options.Hardening.RejectPathTraversal {
 		if appspec.ClimbsOut(f.Source) {
 			p.options.Log.Warn("a source of the AppSpec lies outside the bundle", slog.String("source", f.Source), slog.Int("line", f.Line))
 		}

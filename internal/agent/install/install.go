@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"grapnel/internal/account"
+	"grapnel/internal/agent/config"
 	"grapnel/internal/appspec"
 )
 
@@ -18,21 +19,13 @@ import (
 type Options struct {
 	Archive          string // the unpacked bundle
 	AppSpec          *appspec.AppSpec
-	AppSpecPath      string      // for messages
-	Behavior         string      // what the deployment wants done with files that exist already; the AppSpec's own wins
-	CleanupFile      string      // of the group (agent.md 6.2)
-	InstructionsFile string      // of the group, written for people
-	Mode             fs.FileMode // of these two files; 0 = 0644
-	Flags            Flags
-	Log              *slog.Logger // nil for none
-}
-
-// Flags are the hardening switches that touch an Install (agent.md 15), all off by default.
-type Flags struct {
-	RejectPathTraversal            bool // reject_path_traversal_in_bundle
-	RejectUnsafePermissions        bool // reject_unsafe_permissions_in_bundle
-	RejectUnconfinedSELinux        bool // reject_unconfined_selinux_in_bundle
-	RejectSymlinkPermissionTargets bool // reject_symlink_permission_targets
+	AppSpecPath      string           // for messages
+	Behavior         string           // what the deployment wants done with files that exist already; the AppSpec's own wins
+	CleanupFile      string           // of the group (agent.md 6.2)
+	InstructionsFile string           // of the group, written for people
+	Mode             fs.FileMode      // of these two files; 0 = 0644
+	Hardening        config.Hardening // agent.md 15
+	Log              *slog.Logger     // nil for none
 }
 
 // Plan is an Install that was compared with the host and has not run yet.

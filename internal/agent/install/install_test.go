@@ -63,7 +63,6 @@ type host struct {
 	testing.TB
 	dir   string
 	log   bytes.Buffer
-	flags Flags
 	count int
 }
 
@@ -91,7 +90,7 @@ func (h *host) options(archive, spec string) Options {
 	return Options{
 		Archive: archive, AppSpec: parsed, AppSpecPath: "appspec.yml",
 		CleanupFile: h.path("records/g-cleanup"), InstructionsFile: h.path("records/g-install.json"),
-		Flags: h.flags, Log: slog.New(slog.NewTextHandler(&h.log, nil)),
+		Log: slog.New(slog.NewTextHandler(&h.log, nil)),
 	}
 }
 

@@ -58,7 +58,7 @@ func (p *Plan) forbids(entry *appspec.Permission, object string) string {
 	if slices.ContainsFunc(entry.ACLs, func(a appspec.ACL) bool { return a.Default }) {
 		return fmt.Sprintf("default entries in acls are for folders, but %s is a file; put them into an entry with \"type: [directory]\"", object)
 	}
-	if f.from.isLink() && p.options.Flags.RejectSymlinkPermissionTargets {
+	if f.from.isLink() && p.options.Hardening.RejectSymlinkPermissionTargets {
 		return fmt.Sprintf("%s is a symbolic link, whose target reject_symlink_permission_targets does not let permissions change", object)
 	}
 	return ""

@@ -141,10 +141,10 @@ func TestSourceOutsideTheBundle(t *testing.T) {
 		t.Errorf("f = %q", got)
 	}
 	wantContains(t, h.log.String(), "lies outside the bundle", "../outside")
-	o.Flags.RejectPathTraversal = true
+	o.Hardening.RejectPathTraversal = true
 	wantContains(t, h.refused(o), `the source "../outside" climbs out`, "reject_path_traversal_in_bundle")
 	up := h.revision("files:\n  - {source: /, destination: /../../etc}\n", nil)
-	up.Flags.RejectPathTraversal = true
+	up.Hardening.RejectPathTraversal = true
 	wantContains(t, h.refused(up), `the destination "/../../etc" climbs out`)
 }
 
@@ -153,8 +153,8 @@ func TestUnsafePermissions(t *testing.T) {
 	h := newHost(t)
 	o := h.revision(all+"permissions:\n  - {object: DIR/app/b, mode: 4755}\n", files{"a": "", "b": ""})
 	must(t, os.Chmod(o.Archive+"/a", 0o755|os.ModeSetgid))
-	o.Flags.RejectUnsafePermissions = true
+	o.Hardening.RejectUnsafePermissions = true
 	wantContains(t, h.refused(o), "a in the bundle has a set-id bit (mode 2755)", "line 6): mode 4755 has a set-id bit", "reject_unsafe_permissions_in_bundle")
-	o.Flags.RejectUnsafePermissions = false
+	o.Hardening.RejectUnsafePermissions = false
 	h.install(o)
 }

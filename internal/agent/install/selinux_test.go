@@ -142,6 +142,6 @@ func TestUnconfinedContext(t *testing.T) {
 	h := newHost(t)
 	h.policy()
 	o := h.revision(all+"permissions:\n  - {object: DIR/app/f, context: {type: unconfined_t}}\n", files{"f": ""})
-	o.Flags.RejectUnconfinedSELinux = true
+	o.Hardening.RejectUnconfinedSELinux = true
 	wantContains(t, h.refused(o), "line 6): the SELinux type unconfined_t is unconfined")
 }
