@@ -144,7 +144,7 @@ func (r *commandRun) execute(ctx context.Context, d *specification) *report {
 	if err != nil {
 		return r.failed(err)
 	}
-	r.log.Info("succeeded", slog.Duration("after", time.Since(start)))
+	r.log.Info("succeeded", slog.Duration("after", time.Since(start)), slog.String("note", note))
 	return new(succeeded(note))
 }
 

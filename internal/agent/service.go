@@ -39,6 +39,7 @@ func newService(cfg config.Config, id identity.Identity, hc *http.Client) *servi
 		client: awsjson.Client{
 			Endpoint: id.CommandEndpoint,
 			HTTP:     hc,
+			MaxReply: 256 << 10, // a reply holds at most a few envelopes of 8 KiB
 			Header: http.Header{
 				awsapi.AgentVersionHeader: {Version},
 				"User-Agent":              {"codedeploy-agent/" + Version},
@@ -244,6 +245,14 @@ func persist(ctx context.Context, limit time.Duration, onError func(error), call
 	}
 }
 
+// withAdvice is the error with what to do about it.
+func withAdvice(err error) string {
+	if what := advice(err); what != "" {
+		return fmt.Sprintf("%v (%s)", err, what)
+	}
+	return err.Error()
+}
+
 // advice says what an operator can do about a failed call, "" when the error says it all.
 func advice(err error) string {
 	var (
@@ -266,6 +275,10 @@ func advice(err error) string {
 		return "the service cannot be reached: check deploy_control_endpoint, proxy_uri and firewalls"
 	case errors.As(err, &answer) && slices.Contains(signatureErrors, answer.Name):
 		return "the service does not accept this host's keys: check the on-premises file and this host's clock"
+	}
+	if errors.As(err, &answer) && answer.Status >= 400 && answer.Status < 500 && !throttled(err) {
+		return "the service knows the keys, but not as those of this host: compare the ARN in the on-premises file with the registration " +
+			"(aws deploy get-on-premises-instance), or register it: aws deploy register-on-premises-instance"
 	}
 	return ""
 }
