@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 
@@ -137,7 +136,7 @@ const throttleRetries = 5
 func (s *service) call(ctx context.Context, operation string, in, out any) error {
 	for try := 0; ; try++ {
 		err := s.callOnce(ctx, operation, in, out)
-		if !throttled(err) || try == throttleRetries {
+		if !awsjson.Throttled(err) || try == throttleRetries {
 			return err
 		}
 	}
@@ -154,7 +153,7 @@ func (s *service) callOnce(ctx context.Context, operation string, in, out any) e
 	switch {
 	case err == nil:
 		s.gate.open()
-	case throttled(err):
+	case awsjson.Throttled(err):
 		s.gate.shut()
 	}
 	return err
@@ -194,37 +193,22 @@ func (g *gate) open() {
 	g.shuts = 0
 }
 
-func throttled(err error) bool {
-	var e *awsjson.Error
-	if !errors.As(err, &e) {
-		return false
-	}
-	names := []string{awsjson.ThrottlingException, "Throttling", "TooManyRequestsException", "RequestLimitExceeded", "RequestThrottled"}
-	return e.Status == http.StatusTooManyRequests || slices.Contains(names, e.Name)
-}
-
 // A refusal is an answer of the service that will be the same when asked again.
 type refusal struct{ message string }
 
 // Error returns what is wrong with the answer.
 func (r *refusal) Error() string { return r.message }
 
-// signatureErrors are refusals of the credentials, not of the request: keys may be rotated and clocks set right while
-// the agent runs, so the same call is worth repeating.
-var signatureErrors = []string{
-	"UnrecognizedClientException", "InvalidSignatureException", "SignatureDoesNotMatch", "ExpiredTokenException",
-	"InvalidClientTokenId", "MissingAuthenticationTokenException", "IncompleteSignatureException", "RequestExpired",
-}
-
-// answered reports whether a failed call reached the service and was refused for good.
+// answered reports whether a failed call reached the service and was refused for good. What is refused for its credentials is
+// not: keys may be rotated and clocks set right while the agent runs.
 func answered(err error) bool {
 	var r *refusal
 	if errors.As(err, &r) {
 		return true
 	}
 	var e *awsjson.Error
-	return errors.As(err, &e) && e.Status < http.StatusInternalServerError && !throttled(err) &&
-		!slices.Contains(signatureErrors, e.Name)
+	return errors.As(err, &e) && e.Status < http.StatusInternalServerError && !awsjson.Throttled(err) &&
+		awsjson.BadCredentials(err) == awsjson.NoComplaint
 }
 
 var retryPauses = backoff.Exponential{First: 300 * time.Millisecond, Max: 30 * time.Second, Jitter: 0.25}
@@ -260,7 +244,6 @@ func advice(err error) string {
 		cert      *tls.CertificateVerificationError
 		network   *net.OpError
 		dns       *net.DNSError
-		answer    *awsjson.Error
 	)
 	switch {
 	case errors.Is(err, errNoCredentials):
@@ -273,7 +256,7 @@ func advice(err error) string {
 		return "the service's name cannot be resolved: check region and deploy_control_endpoint"
 	case errors.As(err, &network):
 		return "the service cannot be reached: check deploy_control_endpoint, proxy_uri and firewalls"
-	case errors.As(err, &answer) && slices.Contains(signatureErrors, answer.Name):
+	case awsjson.BadCredentials(err) != awsjson.NoComplaint:
 		return "the service does not accept this host's keys: check the on-premises file and this host's clock"
 	}
 	if errors.As(err, &answer) && answer.Status >= 400 && answer.Status < 500 && !throttled(err) {

@@ -226,5 +226,5 @@ func passing(err error) bool {
 	if !errors.As(err, &told) {
 		return true
 	}
-	return told.Status >= http.StatusInternalServerError || told.Name == awsjson.ThrottlingException
+	return told.Status >= http.StatusInternalServerError || awsjson.Throttled(err)
 }

@@ -75,14 +75,8 @@ func withoutKeys(keys aws.Credentials) func(message string) string {
 	}
 }
 
-// Names of refusals by what they say about the caller (service.md 1).
-var (
-	wrongSecret = []string{"InvalidSignatureException", "SignatureDoesNotMatch"}
-	wrongKey    = []string{"UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId"}
-	ended       = []string{"ExpiredTokenException", "RequestExpired"}
-	notAllowed  = []string{"AccessDeniedException", "AccessDenied", "NotAuthorized"}
-	notServed   = []string{"UnknownOperationException"}
-)
+// notAllowed are the names by which services say that the caller is known and may not (service.md 1).
+var notAllowed = []string{awsjson.AccessDeniedException, "AccessDenied", "NotAuthorized"}
 
 // judge says what the service's answer to a call for nothing means.
 func (e *endpoint) judge(err error, hostID string, clean func(string) string, r *Result) {
@@ -93,24 +87,24 @@ func (e *endpoint) judge(err error, hostID string, clean func(string) string, r 
 		return
 	}
 	seen := fmt.Sprintf("%s answers %s: %s", host, answer.Name, clean(answer.Message))
-	is := func(names []string) bool { return slices.Contains(names, answer.Name) }
+	complaint := awsjson.BadCredentials(err)
 	switch {
 	case answer.Name == awsapi.ClientException && strings.Contains(answer.Message, hostID):
 		// Of the deployment that was asked for the service knows nothing: what it can object to in this host's name is the name.
 		r.warn(seen, "the service has something against this host's name: it must be the one that the keys were made for; take both from one registration")
 	case answer.Name == awsapi.ClientException:
 		r.saw("%s accepts this host's keys", host)
-	case is(wrongSecret):
+	case complaint == awsjson.WrongSignature:
 		r.fail(seen, "the secret key does not belong to the access key, or the clock is wrong, or a proxy changes requests: write the keys anew, from the host's registration")
-	case is(wrongKey):
+	case complaint == awsjson.UnknownKey:
 		r.fail(seen, "the access key is unknown or was deleted: register this host again, or write its newer keys into the on-premises file")
-	case is(ended):
+	case complaint == awsjson.Expired:
 		r.fail(seen, "the session has ended: see what should renew the credentials file, and the clock")
-	case is(notAllowed):
+	case slices.Contains(notAllowed, answer.Name):
 		r.fail(seen, "let the host's role or user call codedeploy-commands (policy AmazonEC2RoleforAWSCodeDeploy, or the one of enable_auth_policy)")
-	case is(notServed):
+	case answer.Name == awsjson.UnknownOperationException:
 		r.fail(seen, "this address is no command service of this kind: look at deploy_control_endpoint and enable_auth_policy")
-	case answer.Status >= http.StatusInternalServerError || answer.Status == http.StatusTooManyRequests || answer.Name == awsjson.ThrottlingException:
+	case answer.Status >= http.StatusInternalServerError || awsjson.Throttled(err):
 		r.warn(seen, "the service has trouble of its own; the agent tries again by itself")
 	default:
 		r.fail(seen, "look at deploy_control_endpoint, the keys and proxies")
