@@ -106,7 +106,7 @@ func (a *Agent) dispatch(work context.Context, hc *awsapi.HostCommand, p *pacer)
 		p.repeated = true
 		return !repeated
 	case done:
-		a.start(func() { a.deliver(work, cmd.id, end, a.log.With(slog.String("id", cmd.id))) })
+		a.start(func() { a.send(work, cmd.id, end, a.log.With(slog.String("id", cmd.id))) })
 		p.repeated = true
 		return !repeated
 	default:

@@ -258,8 +258,7 @@ func advice(err error) string {
 		return "the service cannot be reached: check deploy_control_endpoint, proxy_uri and firewalls"
 	case awsjson.BadCredentials(err) != awsjson.NoComplaint:
 		return "the service does not accept this host's keys: check the on-premises file and this host's clock"
-	}
-	if errors.As(err, &answer) && answer.Status >= 400 && answer.Status < 500 && !throttled(err) {
+	case answered(err):
 		return "the service knows the keys, but not as those of this host: compare the ARN in the on-premises file with the registration " +
 			"(aws deploy get-on-premises-instance), or register it: aws deploy register-on-premises-instance"
 	}
