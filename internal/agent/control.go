@@ -47,7 +47,7 @@ func Start(ctx context.Context, cfg config.Config, warnings []string, out io.Wri
 		return err
 	}
 	defer file.Close()
-	log := NewLogger(file, cfg.ProgramName, cfg.Verbose)
+	log := logfile.NewLogger(file, cfg.ProgramName, cfg.Verbose)
 	if err := run(ctx, cfg, warnings, log, out); err != nil {
 		log.Error("the agent ends", slog.Any("error", err))
 		return err
@@ -84,7 +84,7 @@ func run(ctx context.Context, cfg config.Config, warnings []string, log *slog.Lo
 	if err := writeVersion(cfg.RootDir); err != nil {
 		log.Warn("other programs cannot read the agent's version", slog.Any("error", err))
 	}
-	id, err := identity.Load(ctx, IdentityOptions(cfg, log))
+	id, err := identity.Load(ctx, identity.Options{Config: cfg, Log: log})
 	if err != nil {
 		return err
 	}
@@ -98,27 +98,14 @@ func run(ctx context.Context, cfg config.Config, warnings []string, log *slog.Lo
 		return err
 	}
 	fmt.Fprintf(out, "codedeploy-agent %s runs as PID %d for %s; its log is %s\n",
-		Version, os.Getpid(), id.HostID, filepath.Join(cfg.LogDir, cfg.ProgramName+".log"))
+		config.Version, os.Getpid(), id.HostID, filepath.Join(cfg.LogDir, cfg.ProgramName+".log"))
 	return a.Run(ctx)
-}
-
-// IdentityOptions are what the configuration says about who this host is.
-func IdentityOptions(cfg config.Config, log *slog.Logger) identity.Options {
-	return identity.Options{
-		OnPremisesFile:  cfg.OnPremisesConfigFile,
-		DisableIMDSv1:   cfg.DisableIMDSv1,
-		FIPS:            cfg.UseFIPSMode,
-		AuthPolicy:      cfg.EnableAuthPolicy,
-		CommandEndpoint: cfg.DeployControlEndpoint,
-		S3Endpoint:      cfg.S3EndpointOverride,
-		Log:             log,
-	}
 }
 
 // writeVersion tells programs beside the agent its version, in the file and the form of stock agents (agent.md 12).
 func writeVersion(root string) error {
 	path := filepath.Join(filepath.Dir(root), ".version")
-	content := []byte("agent_version: " + Version + "\n")
+	content := []byte("agent_version: " + config.Version + "\n")
 	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, content) {
 		return nil // the package's own
 	}

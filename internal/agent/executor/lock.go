@@ -67,7 +67,7 @@ func (e *Executor) claim(ctx context.Context, groupID string) (release func(), e
 			return unlock, err
 		}
 		if !told {
-			e.Log.Info("waiting for another program, most likely codedeploy-local, which deploys to the same deployment group")
+			e.log.Info("waiting for another program, most likely codedeploy-local, which deploys to the same deployment group")
 		}
 		if err := backoff.Sleep(ctx, groupPause); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrGroupBusy, err)
