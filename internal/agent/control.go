@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -48,7 +47,7 @@ func Start(ctx context.Context, cfg config.Config, warnings []string, out io.Wri
 		return err
 	}
 	defer file.Close()
-	log := NewLogger(file, cfg.ProgramName, cfg.Verbose)
+	log := logfile.NewLogger(file, cfg.ProgramName, cfg.Verbose)
 	if err := run(ctx, cfg, warnings, log, out); err != nil {
 		log.Error("the agent ends", slog.Any("error", err))
 		return err
@@ -85,7 +84,7 @@ func run(ctx context.Context, cfg config.Config, warnings []string, log *slog.Lo
 	if err := writeVersion(cfg.RootDir); err != nil {
 		log.Warn("other programs cannot read the agent's version", slog.Any("error", err))
 	}
-	id, err := identity.Load(ctx, IdentityOptions(cfg, log))
+	id, err := identity.Load(ctx, identity.Options{Config: cfg, Log: log})
 	if err != nil {
 		return err
 	}
@@ -99,27 +98,14 @@ func run(ctx context.Context, cfg config.Config, warnings []string, log *slog.Lo
 		return err
 	}
 	fmt.Fprintf(out, "codedeploy-agent %s runs as PID %d for %s; its log is %s\n",
-		Version, os.Getpid(), id.HostID, filepath.Join(cfg.LogDir, cfg.ProgramName+".log"))
+		config.Version, os.Getpid(), id.HostID, filepath.Join(cfg.LogDir, cfg.ProgramName+".log"))
 	return a.Run(ctx)
-}
-
-// IdentityOptions are what the configuration says about who this host is.
-func IdentityOptions(cfg config.Config, log *slog.Logger) identity.Options {
-	return identity.Options{
-		OnPremisesFile:  cfg.OnPremisesConfigFile,
-		DisableIMDSv1:   cfg.DisableIMDSv1,
-		FIPS:            cfg.UseFIPSMode,
-		AuthPolicy:      cfg.EnableAuthPolicy,
-		CommandEndpoint: cfg.DeployControlEndpoint,
-		S3Endpoint:      cfg.S3EndpointOverride,
-		Log:             log,
-	}
 }
 
 // writeVersion tells programs beside the agent its version, in the file and the form of stock agents (agent.md 12).
 func writeVersion(root string) error {
 	path := filepath.Join(filepath.Dir(root), ".version")
-	content := []byte("agent_version: " + Version + "\n")
+	content := []byte("agent_version: " + config.Version + "\n")
 	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, content) {
 		return nil // the package's own
 	}
@@ -130,9 +116,9 @@ func writeVersion(root string) error {
 // removing it could hit that of an agent that starts at this moment, and only the lock says whether it counts.
 func Status(cfg config.Config) (int, error) {
 	f := pidFile(cfg)
-	locked, err := isLocked(f.lockPath())
+	locked, err := filelock.Held(f.lockPath())
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("cannot tell whether the agent runs: %w", err)
 	}
 	if !locked {
 		return 0, ErrNotRunning
@@ -208,16 +194,12 @@ func lockRoot(cfg config.Config) (*os.File, error) {
 	if err := os.MkdirAll(root, modes.Dir); err != nil {
 		return nil, fmt.Errorf("cannot make root_dir: %w", err)
 	}
-	lock, err := os.OpenFile(filepath.Join(root, ".lock"), os.O_RDWR|os.O_CREATE, modes.File)
-	if err != nil {
-		return nil, fmt.Errorf("cannot lock root_dir: %w", err)
-	}
-	locked, err := filelock.TryExclusive(lock)
-	if err == nil && !locked {
+	lock, err := filelock.Acquire(filepath.Join(root, ".lock"), modes.File)
+	if errors.Is(err, filelock.ErrHeld) {
 		err = fmt.Errorf("%w with the same root_dir and another pid_dir", ErrRunning)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("cannot lock root_dir %s: %w", root, err), lock.Close())
+		return nil, fmt.Errorf("cannot lock root_dir %s: %w", root, err)
 	}
 	return lock, nil
 }
@@ -228,25 +210,20 @@ func lockPID(cfg config.Config) (pid, error) {
 	if err := os.MkdirAll(cfg.PIDDir, 0o755); err != nil {
 		return pid{}, fmt.Errorf("cannot make pid_dir: %w", err)
 	}
-	lock, err := os.OpenFile(p.lockPath(), os.O_RDWR|os.O_CREATE, 0o644)
-	if err != nil {
-		return pid{}, fmt.Errorf("cannot make the process file: %w", err)
-	}
-	locked, err := filelock.TryExclusive(lock)
-	for try := 1; err == nil && !locked && try < lockTries; try++ {
+	lock, err := filelock.Acquire(p.lockPath(), 0o644)
+	for try := 1; errors.Is(err, filelock.ErrHeld) && try < lockTries; try++ {
 		time.Sleep(lockPause)
-		locked, err = filelock.TryExclusive(lock)
+		lock, err = filelock.Acquire(p.lockPath(), 0o644)
 	}
-	if err != nil {
-		return pid{}, errors.Join(fmt.Errorf("cannot lock %s: %w", p.lockPath(), err), lock.Close())
-	}
-	if !locked {
-		lock.Close()
+	if errors.Is(err, filelock.ErrHeld) {
 		number, err := p.read()
 		if err != nil {
 			return pid{}, ErrRunning
 		}
 		return pid{}, fmt.Errorf("%w as PID %d", ErrRunning, number)
+	}
+	if err != nil {
+		return pid{}, fmt.Errorf("cannot make the process file: %w", err)
 	}
 	p.lock = lock
 	if err := os.WriteFile(p.path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
@@ -271,20 +248,4 @@ func (p pid) read() (int, error) {
 		return 0, fmt.Errorf("the agent runs, but %s holds %q instead of its process number", p.path, data)
 	}
 	return n, nil
-}
-
-// isLocked reports whether an agent holds the lock. Others that ask at the same time do not count.
-func isLocked(path string) (bool, error) {
-	lock, err := os.OpenFile(path, os.O_RDWR, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	} else if err != nil {
-		return false, fmt.Errorf("cannot tell whether the agent runs: %w", err)
-	}
-	defer lock.Close()
-	free, err := filelock.TryShared(lock)
-	if err != nil {
-		return false, fmt.Errorf("cannot tell whether the agent runs: %w", err)
-	}
-	return !free, nil
 }

@@ -39,8 +39,8 @@ func newService(cfg config.Config, id identity.Identity, hc *http.Client) *servi
 			Endpoint: id.CommandEndpoint,
 			HTTP:     hc,
 			Header: http.Header{
-				awsapi.AgentVersionHeader: {Version},
-				"User-Agent":              {"codedeploy-agent/" + Version},
+				awsapi.AgentVersionHeader: {config.Version},
+				"User-Agent":              {"codedeploy-agent/" + config.Version},
 			},
 			Sign: signer(id, name),
 		},

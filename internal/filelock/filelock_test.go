@@ -1,6 +1,7 @@
 package filelock
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -9,34 +10,45 @@ import (
 func TestLocks(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "lock")
-	open := func() *os.File {
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { f.Close() })
-		return f
-	}
-	first, second := open(), open()
-	for _, step := range []struct {
-		what string
-		try  func(*os.File) (bool, error)
-		f    *os.File
-		want bool
-	}{
-		{"one shares", TryShared, first, true},
-		{"another shares", TryShared, second, true},
-		{"one wants it alone while it is shared", TryExclusive, first, false},
-	} {
-		if got, err := step.try(step.f); got != step.want || err != nil {
-			t.Errorf("%s: %v, %v; want %v", step.what, got, err, step.want)
+	wantHeld := func(when string, want bool) {
+		t.Helper()
+		if got, err := Held(path); got != want || err != nil {
+			t.Errorf("%s: held = %v, %v; want %v", when, got, err, want)
 		}
 	}
-	second.Close()
-	if got, err := TryExclusive(first); !got || err != nil {
-		t.Errorf("after the other was closed: %v, %v; want the lock", got, err)
+	wantHeld("no file", false)
+	if _, err := os.Stat(path); err == nil {
+		t.Error("asking has made the file")
 	}
-	if got, err := TryShared(open()); got || err != nil {
-		t.Errorf("sharing what somebody has alone: %v, %v; want no lock", got, err)
+	first, err := Acquire(path, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantHeld("acquired", true)
+	if _, err := Acquire(path, 0o600); !errors.Is(err, ErrHeld) {
+		t.Errorf("acquired twice: error = %v, want ErrHeld", err)
+	}
+	first.Close()
+	wantHeld("closed", false)
+
+	asking, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := lock(asking, false); err != nil {
+		t.Fatal(err)
+	}
+	wantHeld("somebody else asks", false)
+	if _, err := Acquire(path, 0o600); !errors.Is(err, ErrHeld) {
+		t.Errorf("while somebody asks: error = %v, want ErrHeld", err)
+	}
+	asking.Close()
+	again, err := Acquire(path, 0o600)
+	if err != nil {
+		t.Fatalf("after all: %v", err)
+	}
+	again.Close()
+	if _, err := Acquire(filepath.Join(path, "below"), 0o600); err == nil || errors.Is(err, ErrHeld) {
+		t.Errorf("no such folder: error = %v, want another than ErrHeld", err)
 	}
 }

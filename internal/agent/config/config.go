@@ -20,6 +20,10 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
+// Version is what the agent calls itself to the service. It is a number above that of every stock agent with the same
+// abilities, because services decide by it what they may send (agent.md 4.1).
+const Version = "2.0.0"
+
 // Config is the agent's configuration file (agent.md 2). Keys of the file that are not served have no field.
 type Config struct {
 	ProgramName               string // file-name prefix of log and pid file

@@ -14,14 +14,17 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 
 	"grapnel/internal/agent/config"
+	"grapnel/internal/agent/identity"
 	"grapnel/internal/agent/logfile"
 	"grapnel/internal/agent/source"
 	"grapnel/internal/awsapi"
 	"grapnel/internal/lifecycle"
+	"grapnel/internal/mount"
 	"grapnel/internal/script"
 )
 
@@ -41,47 +44,49 @@ type Deployment struct {
 	ReuseArchiveFrom   string // id of an earlier deployment of the group with the same revision, "" for none (agent.md 10.5)
 }
 
-// Options are what an Executor needs.
-type Options struct {
-	Root         string // deployment root
-	Program      string // begins the name of the deployments log
-	MaxRevisions int    // deployments kept per group, the current one included
-	MaxUnpacked  int64  // bytes that a bundle may unpack to, 0 = no limit
-	Source       *source.Source
-	Environ      []string // of the agent; scripts inherit it without its credentials
-	Region       string   // for scripts whose environment names none
-	DeploymentsLog, ReuseArchives,
-	TrustBundles bool
-	Hardening config.Hardening
-	Log       *slog.Logger
-}
-
 // Executor runs commands, several at a time, but for each deployment group only one.
 type Executor struct {
-	Options
+	cfg         config.Config
+	source      *source.Source
 	layout      layout
 	modes       modes
 	env         []string       // what scripts inherit
 	workDir     string         // of scripts: the agent's own
 	deployments *logfile.Sized // of all deployments' output; nil when it is switched off
+	log         *slog.Logger
 
 	groups groupLocks
 }
 
-// New prepares to run commands. The first of them makes the deployment root.
-func New(o Options) (*Executor, error) {
+// New prepares to run commands as the configuration wants it. The identity is for bundles in S3, and gives scripts their
+// region. The first command makes the deployment root.
+func New(cfg config.Config, id identity.Identity, hc *http.Client, log *slog.Logger) (*Executor, error) {
 	workDir, err := os.Getwd()
 	if err != nil {
 		return nil, fmt.Errorf("the folder that this program was started in is gone: %w", err)
 	}
 	e := &Executor{
-		Options: o,
-		layout:  layout{root: o.Root, program: o.Program},
-		modes:   modesOf(o.Hardening.RestrictAgentDirs),
-		env:     baseEnvironment(o.Environ, o.Region, o.Hardening),
+		cfg:     cfg,
+		layout:  layout{root: cfg.RootDir, program: cfg.ProgramName},
+		modes:   modesOf(cfg.Hardening.RestrictAgentDirs),
+		env:     baseEnvironment(os.Environ(), id.Region, cfg.Hardening),
 		workDir: workDir,
+		log:     log,
 	}
-	if o.DeploymentsLog {
+	e.source = source.New(source.Options{
+		HTTP:        hc,
+		Region:      id.Region,
+		Credentials: id.Credentials,
+		S3Endpoint:  cfg.S3EndpointOverride,
+		FIPS:        cfg.UseFIPSMode,
+		Stalled:     cfg.HTTPReadTimeout,
+		Root:        cfg.RootDir,
+		Mode:        e.modes.state,
+		Domain:      id.Domain,
+		HasRoom:     func(path string, bytes int64) error { return mount.HasRoom(path, bytes, 1) },
+		Log:         log,
+	})
+	if cfg.EnableDeploymentsLog {
 		e.deployments = &logfile.Sized{Path: e.layout.deploymentsLog(), Keep: logsKept, Modes: e.modes.logs}
 	}
 	return e, nil

@@ -44,7 +44,7 @@ func (e *Executor) newHookLog(d *Deployment) *hookLog {
 		deployment: d.ID,
 		scripts:    &logfile.Sized{Path: e.ScriptsLog(d), Keep: logsKept, Modes: e.modes.logs},
 		all:        e.deployments,
-		log:        e.Log,
+		log:        e.log,
 		stop:       make(chan struct{}),
 	}
 	l.flushing.Go(l.flushNowAndThen)

@@ -36,10 +36,10 @@ func (e *Executor) hook(ctx context.Context, event string, d *Deployment, w Watc
 		event:    event,
 		from:     from,
 		env:      hookEnvironment(e.env, event, d),
-		confined: e.Hardening.RejectPathTraversal,
+		confined: e.cfg.Hardening.RejectPathTraversal,
 		dir:      e.workDir,
 		log:      log,
-		agentLog: e.Log.With(slog.String("deployment", d.ID), slog.String("event", event)),
+		agentLog: e.log.With(slog.String("deployment", d.ID), slog.String("event", event)),
 		watcher:  w,
 	}
 	for _, s := range scripts {

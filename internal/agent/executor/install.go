@@ -54,8 +54,8 @@ func (e *Executor) installOptions(d *Deployment, app *loadedAppSpec) install.Opt
 		CleanupFile:      e.layout.cleanup(d.GroupID),
 		InstructionsFile: e.layout.instructions(d.GroupID),
 		Mode:             e.modes.state,
-		Hardening:        e.Hardening,
-		Log:              e.Log,
+		Hardening:        e.cfg.Hardening,
+		Log:              e.log,
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"time"
 
@@ -25,8 +24,8 @@ type groupLocks struct {
 // Hold claims a deployment group for all commands of a deployment, until it is released. It does not wait: the error is
 // ErrGroupBusy when another program deploys to the group.
 func (e *Executor) Hold(groupID string) (release func(), err error) {
-	unlock, locked, err := e.tryGroup(groupID)
-	if err == nil && !locked {
+	unlock, err := e.tryGroup(groupID)
+	if errors.Is(err, filelock.ErrHeld) {
 		err = fmt.Errorf("%w: try again when it has ended (the group's folder is %s)", ErrGroupBusy, e.layout.group(groupID))
 	}
 	if err != nil {
@@ -63,12 +62,12 @@ func (e *Executor) claim(ctx context.Context, groupID string) (release func(), e
 		return func() {}, nil
 	}
 	for told := false; ; told = true {
-		unlock, locked, err := e.tryGroup(groupID)
-		if err != nil || locked {
+		unlock, err := e.tryGroup(groupID)
+		if !errors.Is(err, filelock.ErrHeld) {
 			return unlock, err
 		}
 		if !told {
-			e.Log.Info("waiting for another program, most likely codedeploy-local, which deploys to the same deployment group")
+			e.log.Info("waiting for another program, most likely codedeploy-local, which deploys to the same deployment group")
 		}
 		if err := backoff.Sleep(ctx, groupPause); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrGroupBusy, err)
@@ -76,21 +75,14 @@ func (e *Executor) claim(ctx context.Context, groupID string) (release func(), e
 	}
 }
 
-// tryGroup locks a group without waiting; false means that another program holds it.
-func (e *Executor) tryGroup(groupID string) (unlock func(), locked bool, err error) {
+// tryGroup locks a group without waiting; the error is filelock.ErrHeld when another program holds it.
+func (e *Executor) tryGroup(groupID string) (unlock func(), err error) {
 	if err := makeDir(e.layout.instructionsDir(), e.modes.private); err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	file, err := os.OpenFile(e.layout.groupLock(groupID), os.O_RDWR|os.O_CREATE, e.modes.state)
+	file, err := filelock.Acquire(e.layout.groupLock(groupID), e.modes.state)
 	if err != nil {
-		return nil, false, fmt.Errorf("cannot claim the deployment group: %w", err)
+		return nil, fmt.Errorf("cannot claim the deployment group: %w", err)
 	}
-	if locked, err = filelock.TryExclusive(file); err != nil {
-		err = fmt.Errorf("cannot claim the deployment group: %w", err)
-	}
-	if !locked {
-		file.Close()
-		return nil, false, err
-	}
-	return func() { file.Close() }, true, nil
+	return func() { file.Close() }, nil
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"grapnel/internal/agent"
 	"grapnel/internal/agent/config"
 	"grapnel/internal/agent/executor"
 	"grapnel/internal/agent/identity"
@@ -80,7 +79,7 @@ func newExecutor(ctx context.Context, cfg config.Config, d *deployment, log *slo
 			return nil, err
 		}
 	}
-	return agent.NewExecutor(cfg, id, client, log)
+	return executor.New(cfg, id, client, log)
 }
 
 // identify returns the keys for S3: those of the person who runs the command, else those of the host.
@@ -88,7 +87,7 @@ func identify(ctx context.Context, cfg config.Config, log *slog.Logger) (identit
 	if id, ok := ownKeys(os.Getenv); ok {
 		return id, nil
 	}
-	id, err := identity.Load(ctx, agent.IdentityOptions(cfg, log))
+	id, err := identity.Load(ctx, identity.Options{Config: cfg, Log: log})
 	if err == nil {
 		_, err = id.Credentials.Retrieve(ctx)
 	}
