@@ -23,7 +23,6 @@ func TestRecordIsEmptiedWhenAScriptHasEnded(t *testing.T) {
 		}
 	}
 	e := executorAt(t, t.TempDir())
-	e.Source = source.New(source.Options{})
 	d := &Deployment{ID: "d-1", GroupID: "group", AppSpecFilename: "appspec.yml", Revision: source.Revision{
 		Local: &source.Local{Location: dir, Type: source.Directory},
 	}}
