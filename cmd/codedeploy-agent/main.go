@@ -78,7 +78,7 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprint(stdout, usage)
 		return exitOK
 	case "version":
-		fmt.Fprintln(stdout, "codedeploy-agent "+agent.Version)
+		fmt.Fprintln(stdout, "codedeploy-agent "+config.Version)
 		return exitOK
 	case "doctor":
 		return doctor.Main(ctx, doctor.Options{ConfigFile: line.configFile, JSON: line.json}, stdout)

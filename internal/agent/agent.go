@@ -5,9 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -19,13 +17,8 @@ import (
 	"grapnel/internal/agent/logfile"
 	"grapnel/internal/agent/source"
 	"grapnel/internal/agent/transport"
-	"grapnel/internal/mount"
 	"grapnel/internal/sdnotify"
 )
-
-// Version is what the agent calls itself to the service. It is a number above that of every stock agent with the same
-// abilities, because services decide by it what they may send (agent.md 4.1).
-const Version = "2.0.0"
 
 // Options are what Run needs.
 type Options struct {
@@ -69,7 +62,7 @@ func New(opts Options) (*Agent, error) {
 	if cfg.LogAWSWire {
 		hc.Transport = source.Wire(hc.Transport, wireLog(cfg))
 	}
-	exec, err := NewExecutor(cfg, opts.Identity, hc, opts.Log)
+	exec, err := executor.New(cfg, opts.Identity, hc, opts.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -97,38 +90,8 @@ func wireLog(cfg config.Config) io.Writer {
 	return &logfile.Sized{
 		Path:  filepath.Join(cfg.LogDir, cfg.ProgramName+".aws_wire.log"),
 		Keep:  16,
-		Modes: logfile.Modes{Dir: logModes(cfg).Dir, File: 0o640},
+		Modes: logfile.Modes{Dir: cfg.Modes().Logs.Dir, File: 0o640},
 	}
-}
-
-// NewExecutor returns what runs commands as the configuration wants it. The identity is for bundles in S3.
-func NewExecutor(cfg config.Config, id identity.Identity, hc *http.Client, log *slog.Logger) (*executor.Executor, error) {
-	return executor.New(executor.Options{
-		Root:         cfg.RootDir,
-		Program:      cfg.ProgramName,
-		MaxRevisions: cfg.MaxRevisions,
-		MaxUnpacked:  cfg.ArchiveMaxExtractionSize,
-		Source: source.New(source.Options{
-			HTTP:        hc,
-			Region:      id.Region,
-			Credentials: id.Credentials,
-			S3Endpoint:  cfg.S3EndpointOverride,
-			FIPS:        cfg.UseFIPSMode,
-			Stalled:     cfg.HTTPReadTimeout,
-			Root:        cfg.RootDir,
-			Mode:        stateModes(cfg).File,
-			Domain:      id.Domain,
-			HasRoom:     func(path string, bytes int64) error { return mount.HasRoom(path, bytes, 1) },
-			Log:         log,
-		}),
-		Environ:        os.Environ(),
-		Region:         id.Region,
-		DeploymentsLog: cfg.EnableDeploymentsLog,
-		ReuseArchives:  cfg.EnableArchiveReuse,
-		TrustBundles:   cfg.TrustBundles,
-		Hardening:      cfg.Hardening,
-		Log:            log,
-	})
 }
 
 // errKilled ends commands that did not end by themselves in the time the configuration gives them.
@@ -139,7 +102,7 @@ var errKilled = errors.New("the agent had to end, and kill_agent_max_wait_time_s
 func (a *Agent) Run(ctx context.Context) error {
 	work, kill := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer kill(nil)
-	a.log.Info("the agent polls for commands", slog.String("version", Version), slog.String("host", a.id.HostID),
+	a.log.Info("the agent polls for commands", slog.String("version", config.Version), slog.String("host", a.id.HostID),
 		slog.String("endpoint", shown(a.service.client.Endpoint)))
 	a.polled.Store(time.Now().UnixNano())
 	go a.systemd.Watch(work, a.alive)

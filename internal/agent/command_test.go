@@ -14,6 +14,7 @@ import (
 
 	"grapnel/internal/agent/executor"
 	"grapnel/internal/agent/identity"
+	"grapnel/internal/agent/logfile"
 	"grapnel/internal/agent/source"
 	"grapnel/internal/awsapi"
 	"grapnel/internal/bundle"
@@ -123,8 +124,8 @@ func TestManyCommandsAtATime(t *testing.T) {
 // newAgent prepares an agent of the host without starting it.
 func (h *host) newAgent() *Agent {
 	h.t.Helper()
-	log := NewLogger(h.log, "codedeploy-agent", true)
-	id, err := identity.Load(h.t.Context(), IdentityOptions(h.cfg, log))
+	log := logfile.NewLogger(h.log, "codedeploy-agent", true)
+	id, err := identity.Load(h.t.Context(), identity.Options{Config: h.cfg, Log: log})
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -42,33 +42,17 @@ func Start(ctx context.Context, cfg config.Config, warnings []string, out io.Wri
 		return err
 	}
 	defer root.Close()
-	file, err := logfile.OpenDaily(cfg.LogDir, cfg.ProgramName, logModes(cfg))
+	file, err := logfile.OpenDaily(cfg.LogDir, cfg.ProgramName, cfg.Modes().Logs)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	log := NewLogger(file, cfg.ProgramName, cfg.Verbose)
+	log := logfile.NewLogger(file, cfg.ProgramName, cfg.Verbose)
 	if err := run(ctx, cfg, warnings, log, out); err != nil {
 		log.Error("the agent ends", slog.Any("error", err))
 		return err
 	}
 	return nil
-}
-
-// stateModes are those of folders and files that hold the agent's state.
-func stateModes(cfg config.Config) logfile.Modes {
-	if cfg.Hardening.RestrictAgentDirs {
-		return logfile.Modes{Dir: 0o700, File: 0o600}
-	}
-	return logfile.Modes{Dir: 0o755, File: 0o644}
-}
-
-// logModes are those of the log folder and the files in it.
-func logModes(cfg config.Config) logfile.Modes {
-	if cfg.Hardening.RestrictLogDir {
-		return logfile.Modes{Dir: 0o750, File: 0o640}
-	}
-	return logfile.Modes{Dir: 0o755, File: 0o644}
 }
 
 func run(ctx context.Context, cfg config.Config, warnings []string, log *slog.Logger, out io.Writer) error {
@@ -84,7 +68,7 @@ func run(ctx context.Context, cfg config.Config, warnings []string, log *slog.Lo
 	if err := writeVersion(cfg.RootDir); err != nil {
 		log.Warn("other programs cannot read the agent's version", slog.Any("error", err))
 	}
-	id, err := identity.Load(ctx, IdentityOptions(cfg, log))
+	id, err := identity.Load(ctx, identity.Options{Config: cfg, Log: log})
 	if err != nil {
 		return err
 	}
@@ -98,27 +82,14 @@ func run(ctx context.Context, cfg config.Config, warnings []string, log *slog.Lo
 		return err
 	}
 	fmt.Fprintf(out, "codedeploy-agent %s runs as PID %d for %s; its log is %s\n",
-		Version, os.Getpid(), id.HostID, filepath.Join(cfg.LogDir, cfg.ProgramName+".log"))
+		config.Version, os.Getpid(), id.HostID, filepath.Join(cfg.LogDir, cfg.ProgramName+".log"))
 	return a.Run(ctx)
-}
-
-// IdentityOptions are what the configuration says about who this host is.
-func IdentityOptions(cfg config.Config, log *slog.Logger) identity.Options {
-	return identity.Options{
-		OnPremisesFile:  cfg.OnPremisesConfigFile,
-		DisableIMDSv1:   cfg.DisableIMDSv1,
-		FIPS:            cfg.UseFIPSMode,
-		AuthPolicy:      cfg.EnableAuthPolicy,
-		CommandEndpoint: cfg.DeployControlEndpoint,
-		S3Endpoint:      cfg.S3EndpointOverride,
-		Log:             log,
-	}
 }
 
 // writeVersion tells programs beside the agent its version, in the file and the form of stock agents (agent.md 12).
 func writeVersion(root string) error {
 	path := filepath.Join(filepath.Dir(root), ".version")
-	content := []byte("agent_version: " + Version + "\n")
+	content := []byte("agent_version: " + config.Version + "\n")
 	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, content) {
 		return nil // the package's own
 	}
@@ -200,14 +171,11 @@ const (
 // lockRoot claims the deployment root. Another agent with a process file of its own would take this one's commands for
 // interrupted ones, and end their scripts.
 func lockRoot(cfg config.Config) (*os.File, error) {
-	root, modes := cfg.RootDir, logfile.Modes{Dir: 0o755, File: 0o644}
-	if cfg.Hardening.RestrictAgentDirs {
-		modes = logfile.Modes{Dir: 0o711, File: 0o600} // scripts of other users pass through
-	}
-	if err := os.MkdirAll(root, modes.Dir); err != nil {
+	root, modes := cfg.RootDir, cfg.Modes()
+	if err := os.MkdirAll(root, modes.Passable); err != nil {
 		return nil, fmt.Errorf("cannot make root_dir: %w", err)
 	}
-	lock, err := filelock.Acquire(filepath.Join(root, ".lock"), modes.File)
+	lock, err := filelock.Acquire(filepath.Join(root, ".lock"), modes.State)
 	if errors.Is(err, filelock.ErrHeld) {
 		err = fmt.Errorf("%w with the same root_dir and another pid_dir", ErrRunning)
 	}

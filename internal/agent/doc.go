@@ -19,6 +19,6 @@
 //	stream     the output of hooks on its way to a Grapnel server
 //
 // Around it: config and identity (how the host is set up, and who it is), transport and service.go (the protocol's client),
-// log.go and logfile (logs), control.go (start, stop, status), memory_linux.go (what an idle agent gives back). The agent is
+// logfile (logs), control.go (start, stop, status), memory_linux.go (what an idle agent gives back). The agent is
 // for Linux; it compiles for Windows and macOS.
 package agent

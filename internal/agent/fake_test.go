@@ -110,8 +110,8 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !strings.Contains(r.Header.Get("Authorization"), "/codedeploy-commands/aws4_request") {
 		f.t.Errorf("%s is not signed for codedeploy-commands: %q", operation, r.Header.Get("Authorization"))
 	}
-	if got := r.Header.Get(awsapi.AgentVersionHeader); got != Version {
-		f.t.Errorf("%s carries the version %q, want %q", operation, got, Version)
+	if got := r.Header.Get(awsapi.AgentVersionHeader); got != config.Version {
+		f.t.Errorf("%s carries the version %q, want %q", operation, got, config.Version)
 	}
 	if intercept != nil && intercept(w, r, operation) {
 		return

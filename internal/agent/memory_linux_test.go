@@ -5,13 +5,15 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"grapnel/internal/agent/logfile"
 )
 
 // The pages of the running program are given up, and the program goes on. What is written or copied stays.
 func TestMemoryGoesBack(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	giveMemoryBack(NewLogger(&out, "codedeploy-agent", true))
+	giveMemoryBack(logfile.NewLogger(&out, "codedeploy-agent", true))
 	if out.Len() > 0 {
 		t.Errorf("the log says %q", out.String())
 	}

@@ -21,7 +21,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"grapnel/internal/agent/config"
+	"grapnel/internal/agent/executor"
 	"grapnel/internal/agent/identity"
+	"grapnel/internal/agent/logfile"
 	"grapnel/internal/awsapi"
 )
 
@@ -222,12 +224,15 @@ func TestMistake3PanicIsReported(t *testing.T) {
 	t.Parallel()
 	h := newHost(t, newFake(t))
 	a := h.newAgent()
-	a.executor.Source = nil // a download panics
+	var err error
+	if a.executor, err = executor.New(h.cfg, a.id, nil, nil); err != nil { // a download that has something to log panics
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()
 	for _, deployment := range []string{"d-ONE", "d-TWO"} { // the agent goes on
-		end := h.run("DownloadBundle", h.put(deployment, nil))
+		end := h.run("DownloadBundle", h.put(deployment, nil).with("ReuseArchiveFromDeploymentId", "d-GONE"))
 		if end.ErrorCode != awsapi.CodeUnknownError {
 			t.Errorf("end = %+v, want code 5", end)
 		}
@@ -329,7 +334,7 @@ func offlineAgent(t *testing.T, network *offline, wait time.Duration) *Agent {
 		return aws.Credentials{AccessKeyID: "a", SecretAccessKey: "s"}, nil
 	})
 	a, err := New(Options{Config: cfg, Identity: identity.Identity{CommandEndpoint: "http://127.0.0.1:1", HostID: testHost, Region: "us-east-1", Credentials: keys},
-		Log: NewLogger(&network.log, "codedeploy-agent", false)})
+		Log: logfile.NewLogger(&network.log, "codedeploy-agent", false)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,8 +40,8 @@ func newService(cfg config.Config, id identity.Identity, hc *http.Client) *servi
 			HTTP:     hc,
 			MaxReply: 256 << 10, // a reply holds at most a few envelopes of 8 KiB
 			Header: http.Header{
-				awsapi.AgentVersionHeader: {Version},
-				"User-Agent":              {"codedeploy-agent/" + Version},
+				awsapi.AgentVersionHeader: {config.Version},
+				"User-Agent":              {"codedeploy-agent/" + config.Version},
 			},
 			Sign: signer(id, name),
 		},

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"grapnel/internal/agent/config"
 	"grapnel/internal/awsapi"
 	"grapnel/internal/sigv4"
 )
@@ -42,8 +43,8 @@ func TestRequestsAreThoseOfStockAgents(t *testing.T) {
 			for name, want := range map[string]string{
 				"Content-Type":                   "application/x-amz-json-1.1",
 				"X-Amz-Target":                   test.prefix + ".PollHostCommand",
-				"X-Amz-Codedeploy-Agent-Version": Version,
-				"User-Agent":                     "codedeploy-agent/" + Version,
+				"X-Amz-Codedeploy-Agent-Version": config.Version,
+				"User-Agent":                     "codedeploy-agent/" + config.Version,
 			} {
 				if got := r.Header.Get(name); got != want {
 					t.Errorf("%s: %q, want %q", name, got, want)

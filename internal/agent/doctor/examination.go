@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"sync"
 
-	"grapnel/internal/agent"
 	"grapnel/internal/agent/config"
 	"grapnel/internal/agent/identity"
 	"grapnel/internal/agent/transport"
@@ -50,7 +49,7 @@ func begin(ctx context.Context, configFile string) *examination {
 			return host{}, err
 		}
 		var log warnings
-		id, err := identity.Load(ctx, agent.IdentityOptions(s.Config, slog.New(&log)))
+		id, err := identity.Load(ctx, identity.Options{Config: s.Config, Log: slog.New(&log)})
 		return host{id, log.texts}, err
 	})
 	x.endpoints = once(ctx, func() (endpoints, error) {

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"grapnel/internal/agent"
+	"grapnel/internal/agent/config"
 )
 
 // State is how a check ended.
@@ -148,5 +148,5 @@ func writeJSON(w io.Writer, results []Result, s summary) {
 		Version string   `json:"agentVersion"`
 		Checks  []Result `json:"checks"`
 		Summary summary  `json:"summary"`
-	}{agent.Version, results, s})
+	}{config.Version, results, s})
 }

@@ -9,12 +9,12 @@ import (
 	"strings"
 
 	"grapnel/internal/account"
-	"grapnel/internal/agent"
+	"grapnel/internal/agent/config"
 )
 
 // system tells what a report of a bug needs.
 func system(_ context.Context, r *Result) {
-	r.saw("codedeploy-agent %s", agent.Version)
+	r.saw("codedeploy-agent %s", config.Version)
 	r.saw("%s/%s", runtime.GOOS, runtime.GOARCH)
 	if kernel, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
 		r.saw("kernel %s", strings.TrimSpace(string(kernel)))

@@ -30,16 +30,16 @@ func (e *Executor) downloadBundle(ctx context.Context, d *Deployment) (note stri
 		source.Forget(string(dir)) //nolint:errcheck // the first error is the one that tells
 		return "", err
 	}
-	if err := makeDir(e.layout.instructionsDir(), e.modes.private); err != nil {
+	if err := makeDir(e.layout.instructionsDir(), e.modes.Private); err != nil {
 		return "", err
 	}
-	return note, atomicfile.WriteFile(e.layout.mostRecent(d.GroupID), []byte(dir), e.modes.state)
+	return note, atomicfile.WriteFile(e.layout.mostRecent(d.GroupID), []byte(dir), e.modes.State)
 }
 
 // reuse takes the archive of an earlier deployment with the same revision, if there is one that can be taken
 // (agent.md 10.5). Whatever is wrong with it is no failure: the bundle is downloaded then.
 func (e *Executor) reuse(ctx context.Context, d *Deployment) bool {
-	if d.ReuseArchiveFrom == "" || !e.ReuseArchives {
+	if d.ReuseArchiveFrom == "" || !e.cfg.EnableArchiveReuse {
 		return false
 	}
 	err := source.CheckReuse(d.ReuseArchiveFrom, d.ID)
@@ -49,10 +49,10 @@ func (e *Executor) reuse(ctx context.Context, d *Deployment) bool {
 			etag = d.Revision.S3.ETag
 		}
 		earlier := e.layout.deployment(d.GroupID, d.ReuseArchiveFrom)
-		_, err = e.Source.Reuse(ctx, string(earlier), e.Folder(d), d.AppSpecFilename, etag)
+		_, err = e.source.Reuse(ctx, string(earlier), e.Folder(d), d.AppSpecFilename, etag)
 	}
 	if err != nil {
-		e.Log.Warn("the bundle is downloaded, because an earlier archive cannot be reused", slog.Any("error", err))
+		e.log.Warn("the bundle is downloaded, because an earlier archive cannot be reused", slog.Any("error", err))
 	}
 	return err == nil
 }
@@ -72,7 +72,7 @@ func (e *Executor) acquireTidily(ctx context.Context, d *Deployment, dir deploym
 
 // acquire fetches the bundle, unpacks it, and looks for its AppSpec.
 func (e *Executor) acquire(ctx context.Context, d *Deployment, dir deploymentDir) error {
-	got, err := e.Source.Fetch(ctx, d.Revision, dir.bundle(), dir.archive())
+	got, err := e.source.Fetch(ctx, d.Revision, dir.bundle(), dir.archive())
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (e *Executor) acquire(ctx context.Context, d *Deployment, dir deploymentDir
 	if _, err := findAppSpec(dir, d.AppSpecFilename); err != nil {
 		return err
 	}
-	return e.Source.Record(string(dir), got)
+	return e.source.Record(string(dir), got)
 }
 
 // maxEntries is far above what anybody deploys. It bounds what a bundle can do to file systems that make inodes as needed,
@@ -97,15 +97,15 @@ func (e *Executor) unpack(ctx context.Context, t bundle.Type, dir deploymentDir)
 		return err
 	}
 	_, err = bundle.Extract(ctx, dir.bundle(), t, dir.archive(), bundle.Options{
-		MaxSize:         e.MaxUnpacked,
+		MaxSize:         e.cfg.ArchiveMaxExtractionSize,
 		MaxEntries:      maxEntries,
 		Room:            func(bytes int64, entries int) error { return on.HasRoom(bytes, int64(entries)) },
-		Owners:          os.Geteuid() == 0 && !e.Hardening.IgnoreOwnership, // as tar does
-		Permissive:      e.TrustBundles,
-		Notice:          func(entry, what string) { e.Log.Warn("the bundle's " + entry + " " + what) },
-		RejectLinks:     e.Hardening.RejectSymlinks,
-		RejectTraversal: e.Hardening.RejectPathTraversal,
-		RejectSetID:     e.Hardening.RejectUnsafePermissions,
+		Owners:          os.Geteuid() == 0 && !e.cfg.Hardening.IgnoreOwnership, // as tar does
+		Permissive:      e.cfg.TrustBundles,
+		Notice:          func(entry, what string) { e.log.Warn("the bundle's " + entry + " " + what) },
+		RejectLinks:     e.cfg.Hardening.RejectSymlinks,
+		RejectTraversal: e.cfg.Hardening.RejectPathTraversal,
+		RejectSetID:     e.cfg.Hardening.RejectUnsafePermissions,
 	})
 	if err == nil {
 		_, err = bundle.StripWrapper(dir.archive())

@@ -14,14 +14,17 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 
 	"grapnel/internal/agent/config"
+	"grapnel/internal/agent/identity"
 	"grapnel/internal/agent/logfile"
 	"grapnel/internal/agent/source"
 	"grapnel/internal/awsapi"
 	"grapnel/internal/lifecycle"
+	"grapnel/internal/mount"
 	"grapnel/internal/script"
 )
 
@@ -41,64 +44,52 @@ type Deployment struct {
 	ReuseArchiveFrom   string // id of an earlier deployment of the group with the same revision, "" for none (agent.md 10.5)
 }
 
-// Options are what an Executor needs.
-type Options struct {
-	Root         string // deployment root
-	Program      string // begins the name of the deployments log
-	MaxRevisions int    // deployments kept per group, the current one included
-	MaxUnpacked  int64  // bytes that a bundle may unpack to, 0 = no limit
-	Source       *source.Source
-	Environ      []string // of the agent; scripts inherit it without its credentials
-	Region       string   // for scripts whose environment names none
-	DeploymentsLog, ReuseArchives,
-	TrustBundles bool
-	Hardening config.Hardening
-	Log       *slog.Logger
-}
-
 // Executor runs commands, several at a time, but for each deployment group only one.
 type Executor struct {
-	Options
+	cfg         config.Config
+	source      *source.Source
 	layout      layout
-	modes       modes
+	modes       config.Modes
 	env         []string       // what scripts inherit
 	workDir     string         // of scripts: the agent's own
 	deployments *logfile.Sized // of all deployments' output; nil when it is switched off
+	log         *slog.Logger
 
 	groups groupLocks
 }
 
-// New prepares to run commands. The first of them makes the deployment root.
-func New(o Options) (*Executor, error) {
+// New prepares to run commands as the configuration wants it. The identity is for bundles in S3, and gives scripts their
+// region. The first command makes the deployment root.
+func New(cfg config.Config, id identity.Identity, hc *http.Client, log *slog.Logger) (*Executor, error) {
 	workDir, err := os.Getwd()
 	if err != nil {
 		return nil, fmt.Errorf("the folder that this program was started in is gone: %w", err)
 	}
 	e := &Executor{
-		Options: o,
-		layout:  layout{root: o.Root, program: o.Program},
-		modes:   modesOf(o.Hardening.RestrictAgentDirs),
-		env:     baseEnvironment(o.Environ, o.Region, o.Hardening),
+		cfg:     cfg,
+		layout:  layout{root: cfg.RootDir, program: cfg.ProgramName},
+		modes:   cfg.Modes(),
+		env:     baseEnvironment(os.Environ(), id.Region, cfg.Hardening),
 		workDir: workDir,
+		log:     log,
 	}
-	if o.DeploymentsLog {
-		e.deployments = &logfile.Sized{Path: e.layout.deploymentsLog(), Keep: logsKept, Modes: e.modes.logs}
+	e.source = source.New(source.Options{
+		HTTP:        hc,
+		Region:      id.Region,
+		Credentials: id.Credentials,
+		S3Endpoint:  cfg.S3EndpointOverride,
+		FIPS:        cfg.UseFIPSMode,
+		Stalled:     cfg.HTTPReadTimeout,
+		Root:        cfg.RootDir,
+		Mode:        e.modes.State,
+		Domain:      id.Domain,
+		HasRoom:     func(path string, bytes int64) error { return mount.HasRoom(path, bytes, 1) },
+		Log:         log,
+	})
+	if cfg.EnableDeploymentsLog {
+		e.deployments = &logfile.Sized{Path: e.layout.deploymentsLog(), Keep: logsKept, Modes: e.modes.Output}
 	}
 	return e, nil
-}
-
-// modes are those of what the executor makes (agent.md 6, 15). Below a passable folder a script of another user can reach
-// its own file without seeing what else there is.
-type modes struct {
-	passable, private, state fs.FileMode
-	logs                     logfile.Modes
-}
-
-func modesOf(restricted bool) modes {
-	if restricted {
-		return modes{passable: 0o711, private: 0o700, state: 0o600, logs: logfile.Modes{Dir: 0o750, File: 0o640}}
-	}
-	return modes{passable: 0o755, private: 0o755, state: 0o644, logs: logfile.Modes{Dir: 0o755, File: 0o644}}
 }
 
 // ScriptError is the end of a hook whose script failed.
@@ -114,8 +105,8 @@ func (e *ScriptError) Error() string { return e.Message }
 
 // Watcher hears what happens while scripts run; each of its functions may be nil.
 type Watcher struct {
-	// Script is called with the process group of each script: before it is started with its announcement, and then with its
-	// number. When it returns, the group can be found again after a crash if it was stored.
+	// Script is called with the process group of each script: before it is started with its announcement, then with its
+	// number, and with none when it has ended. When it returns, the group can be found again after a crash if it was stored.
 	Script func(script.Group)
 	// Line is called with each line of a script's output, in order. It must not block; line is valid during the call.
 	Line func(script, stream string, line []byte)
@@ -131,7 +122,7 @@ func (e *Executor) Run(ctx context.Context, command string, d *Deployment, w Wat
 		return "", fmt.Errorf("%w %q: this agent runs DownloadBundle, Install and lifecycle event hooks", ErrUnsupported, command)
 	}
 	for _, dir := range []string{e.layout.group(d.GroupID), e.Folder(d)} {
-		if err := makeDir(dir, e.modes.passable); err != nil {
+		if err := makeDir(dir, e.modes.Passable); err != nil {
 			return "", err
 		}
 	}

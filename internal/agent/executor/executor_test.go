@@ -7,11 +7,15 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"grapnel/internal/agent/config"
+	"grapnel/internal/agent/identity"
 )
 
 func newExecutor(t *testing.T) *Executor {
 	t.Helper()
-	e, err := New(Options{Root: filepath.Join(t.TempDir(), "root"), Program: "codedeploy-agent", MaxRevisions: 5, Log: slog.New(slog.DiscardHandler)})
+	e, err := New(config.Config{RootDir: filepath.Join(t.TempDir(), "root"), ProgramName: "codedeploy-agent", MaxRevisions: 5},
+		identity.Identity{}, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,9 +42,9 @@ const (
 func (e *Executor) newHookLog(d *Deployment) *hookLog {
 	l := &hookLog{
 		deployment: d.ID,
-		scripts:    &logfile.Sized{Path: e.ScriptsLog(d), Keep: logsKept, Modes: e.modes.logs},
+		scripts:    &logfile.Sized{Path: e.ScriptsLog(d), Keep: logsKept, Modes: e.modes.Output},
 		all:        e.deployments,
-		log:        e.Log,
+		log:        e.log,
 		stop:       make(chan struct{}),
 	}
 	l.flushing.Go(l.flushNowAndThen)

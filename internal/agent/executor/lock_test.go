@@ -6,6 +6,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"grapnel/internal/agent/config"
+	"grapnel/internal/agent/identity"
 )
 
 // Two programs with one deployment root, here two executors, take turns.
@@ -44,7 +47,7 @@ func TestOneProgramPerGroup(t *testing.T) {
 
 func executorAt(t *testing.T, root string) *Executor {
 	t.Helper()
-	e, err := New(Options{Root: root, Program: "codedeploy-agent", MaxRevisions: 5, Log: slog.New(slog.DiscardHandler)})
+	e, err := New(config.Config{RootDir: root, ProgramName: "codedeploy-agent", MaxRevisions: 5}, identity.Identity{}, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -153,7 +153,7 @@ func (p *preview) problem(s appspec.Script, from chosen, app *loadedAppSpec) (pr
 // problemOutside looks for a script that is not in the bundle where it will be: the way there begins at the deployment's own
 // folder and not at the temporary one.
 func (p *preview) problemOutside(s appspec.Script, from chosen) (problem string, certain bool) {
-	if p.executor.Hardening.RejectPathTraversal {
+	if p.executor.cfg.Hardening.RejectPathTraversal {
 		return outsideRefused(s).Message, true
 	}
 	archive := from.dir.archive()
@@ -224,7 +224,7 @@ func (p *preview) measure(rooms []mount.Room) error {
 	if err != nil {
 		return err
 	}
-	root, err := mount.At(p.executor.Root)
+	root, err := mount.At(p.executor.cfg.RootDir)
 	if err != nil {
 		return err
 	}

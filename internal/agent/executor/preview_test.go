@@ -29,7 +29,6 @@ func TestPreview(t *testing.T) {
 		}
 	}
 	e := executorAt(t, filepath.Join(dir, "root"))
-	e.Source = source.New(source.Options{})
 	d := &Deployment{ID: "d-1", GroupID: "group", AppSpecFilename: "appspec.yml", Revision: source.Revision{
 		Local: &source.Local{Location: revision, Type: source.Directory},
 	}}
@@ -78,7 +77,7 @@ func TestPreviewOfScriptsOutside(t *testing.T) {
 			t.Errorf("%s: %q, certain %v; want %q, which is not certain", name, got, certain, want)
 		}
 	}
-	p.executor.Hardening.RejectPathTraversal = true
+	p.executor.cfg.Hardening.RejectPathTraversal = true
 	if got, certain := p.problem(appspec.Script{Location: "../../../../there.sh"}, chosen{dir: p.temp}, nil); !certain || !strings.Contains(got, "reject_path_traversal") {
 		t.Errorf("with the flag: %q, certain %v", got, certain)
 	}

@@ -24,7 +24,7 @@ func (e *Executor) retire(d *Deployment) error {
 	entries = slices.DeleteFunc(entries, func(entry fs.DirEntry) bool {
 		return !entry.IsDir() || entry.Name() == d.ID
 	})
-	extra := len(entries) - e.MaxRevisions + 1
+	extra := len(entries) - e.cfg.MaxRevisions + 1
 	if extra <= 0 {
 		return nil
 	}
@@ -37,17 +37,17 @@ func (e *Executor) retire(d *Deployment) error {
 	for _, entry := range entries[:min(extra, len(entries))] {
 		path := filepath.Join(folder, entry.Name())
 		if err := e.takeAway(path); err != nil {
-			e.Log.Warn("an old deployment cannot be removed", slog.String("folder", path), slog.Any("error", err))
+			e.log.Warn("an old deployment cannot be removed", slog.String("folder", path), slog.Any("error", err))
 			continue
 		}
-		e.Log.Info("removed an old deployment", slog.String("folder", path))
+		e.log.Info("removed an old deployment", slog.String("folder", path))
 	}
 	return nil
 }
 
 // takeAway moves a folder to where Tidy removes it, or removes it at once where it cannot be moved.
 func (e *Executor) takeAway(path string) error {
-	err := os.MkdirAll(e.layout.retired(), e.modes.private)
+	err := os.MkdirAll(e.layout.retired(), e.modes.Private)
 	if err == nil {
 		err = os.Rename(path, filepath.Join(e.layout.retired(), rand.Text()))
 	}
@@ -64,7 +64,7 @@ func (e *Executor) Tidy() bool {
 		return false
 	}
 	if err := os.RemoveAll(e.layout.retired()); err != nil {
-		e.Log.Warn("an old deployment cannot be removed", slog.Any("error", err))
+		e.log.Warn("an old deployment cannot be removed", slog.Any("error", err))
 	}
 	return true
 }

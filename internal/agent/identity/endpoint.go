@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"grapnel/internal/agent/config"
 )
 
 // fipsRegions are where AWS has FIPS endpoints of the command service (agent.md 2).
@@ -31,15 +33,15 @@ func partitionOf(region string) partition {
 var validRegion = regexp.MustCompile(`^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$`)
 
 // locate finds the services of the region: what is overridden wins over what is computed (agent.md 3.3, 3.4).
-func (id *Identity) locate(o Options) error {
+func (id *Identity) locate(cfg config.Config) error {
 	if !validRegion.MatchString(id.Region) {
-		return fmt.Errorf("%q is no name of a region, such as us-east-1; correct it in %s or %s", id.Region, o.OnPremisesFile, regionVariable)
+		return fmt.Errorf("%q is no name of a region, such as us-east-1; correct it in %s or %s", id.Region, cfg.OnPremisesConfigFile, regionVariable)
 	}
 	command, s3 := "codedeploy-commands", "s3"
-	if o.AuthPolicy {
+	if cfg.EnableAuthPolicy {
 		command += "-secure"
 	}
-	if o.FIPS {
+	if cfg.UseFIPSMode {
 		if !slices.Contains(fipsRegions, id.Region) {
 			return fmt.Errorf("use_fips_mode is set, but region %s has no FIPS endpoint; set it to false, or move to one of %s",
 				id.Region, strings.Join(fipsRegions, ", "))
@@ -49,7 +51,7 @@ func (id *Identity) locate(o Options) error {
 	usual := partitionOf(id.Region)
 	id.Partition, id.Domain = cmp.Or(id.Partition, usual.name), cmp.Or(id.Domain, usual.domain)
 	host := "." + id.Region + "." + id.Domain
-	id.CommandEndpoint = cmp.Or(o.CommandEndpoint, "https://"+command+host)
-	id.S3Endpoint = cmp.Or(o.S3Endpoint, "https://"+s3+host)
+	id.CommandEndpoint = cmp.Or(cfg.DeployControlEndpoint, "https://"+command+host)
+	id.S3Endpoint = cmp.Or(cfg.S3EndpointOverride, "https://"+s3+host)
 	return nil
 }

@@ -11,10 +11,9 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-)
 
-// DefaultOnPremisesFile is where stock agents look for the on-premises file (agent.md 2).
-const DefaultOnPremisesFile = "/etc/codedeploy-agent/conf/codedeploy.onpremises.yml"
+	"grapnel/internal/agent/config"
+)
 
 // Variables of the environment that say who the host is (agent.md 2). The standard variables with keys are not among them:
 // stray keys of a login shell are never used.
@@ -24,15 +23,9 @@ const (
 	metadataVariable = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
 )
 
-// Options are the settings of the configuration file that decide who the host is and whom it calls. The zero value is that
-// of an agent without a configuration file.
+// Options are what decides who the host is and whom it calls: the configuration, and the environment.
 type Options struct {
-	OnPremisesFile  string // on_premises_config_file; "" = DefaultOnPremisesFile
-	DisableIMDSv1   bool   // disable_imds_v1: instance metadata without a token is refused
-	FIPS            bool   // use_fips_mode
-	AuthPolicy      bool   // enable_auth_policy: the secure command service
-	CommandEndpoint string // deploy_control_endpoint, a full URL; "" = computed from the region
-	S3Endpoint      string // s3_endpoint_override, a full URL; "" = computed from the region
+	config.Config
 
 	Environ func(name string) string // nil = os.Getenv
 	Log     *slog.Logger             // nil = silence
@@ -58,14 +51,13 @@ type Identity struct {
 // order (agent.md 13). The keys of a session or of an instance's role may come later. On a host that is neither on premises nor
 // on EC2 it fails within ten seconds, most often three, and says what to set.
 func Load(ctx context.Context, o Options) (Identity, error) {
-	o.OnPremisesFile = cmp.Or(o.OnPremisesFile, DefaultOnPremisesFile)
 	if o.Environ == nil {
 		o.Environ = os.Getenv
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	file, absent, err := readOnPremises(o.OnPremisesFile)
+	file, absent, err := readOnPremises(o.OnPremisesConfigFile)
 	if err != nil {
 		return Identity{}, err
 	}
@@ -75,7 +67,7 @@ func Load(ctx context.Context, o Options) (Identity, error) {
 	} else if id, err = o.instance(ctx, absent); err != nil {
 		return Identity{}, err
 	}
-	if err := id.locate(o); err != nil {
+	if err := id.locate(o.Config); err != nil {
 		return Identity{}, err
 	}
 	return id, nil
@@ -89,7 +81,7 @@ func (o Options) onPremises(file onPremises) Identity {
 		o.Log.Warn("the on-premises file wins over the environment", slog.String("variable", hostVariable),
 			slog.String("ignored", host), slog.String("host", id.HostID))
 	}
-	read := userKeys(o.OnPremisesFile, id.HostID)
+	read := userKeys(o.OnPremisesConfigFile, id.HostID)
 	if path := file["aws_credentials_file"]; file.mode() == sessionMode {
 		read = sessionKeys(path)
 	}
@@ -116,7 +108,7 @@ func (o Options) instance(ctx context.Context, absent error) (Identity, error) {
 		return Identity{}, fmt.Errorf("asking EC2 instance metadata who this host is: %w", context.Cause(ctx))
 	} else if err != nil {
 		return Identity{}, fmt.Errorf("it is not known who this host is: outside EC2, write region, %s, aws_access_key_id and aws_secret_access_key "+
-			"into %s (%w); on EC2, turn the instance's metadata service on (%w)", userMode, o.OnPremisesFile, absent, err)
+			"into %s (%w); on EC2, turn the instance's metadata service on (%w)", userMode, o.OnPremisesConfigFile, absent, err)
 	}
 	id.HostID = cmp.Or(id.HostID, found.arn())
 	id.Region = cmp.Or(id.Region, found.Region)

@@ -15,6 +15,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"grapnel/internal/agent/config"
 )
 
 const (
@@ -50,7 +52,7 @@ func environment(variables map[string]string) func(string) string {
 
 func options(path string, variables map[string]string) (Options, *bytes.Buffer) {
 	var log bytes.Buffer
-	return Options{OnPremisesFile: path, Environ: environment(variables), Log: slog.New(slog.NewTextHandler(&log, nil))}, &log
+	return Options{Config: config.Config{OnPremisesConfigFile: path}, Environ: environment(variables), Log: slog.New(slog.NewTextHandler(&log, nil))}, &log
 }
 
 // Keys in the symbol style of the Ruby agent name the same host as plain ones; gaps and unknown keys do not matter.
@@ -118,7 +120,7 @@ func TestBadOnPremisesFile(t *testing.T) {
 		"region r\n":                                              `"key: value"`,
 	} {
 		o, _ := options(file(t, content), nil)
-		if _, err := Load(t.Context(), o); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), o.OnPremisesFile) {
+		if _, err := Load(t.Context(), o); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), o.OnPremisesConfigFile) {
 			t.Errorf("%q: error = %v, want the file named and %q", content, err, want)
 		}
 	}
@@ -193,13 +195,14 @@ func TestStoppedWhileAsking(t *testing.T) {
 
 // Without settings the usual file is read, and the environment of the process.
 func TestDefaults(t *testing.T) {
-	if _, err := os.Stat(DefaultOnPremisesFile); err == nil {
-		t.Skip("this host has an on-premises file; move " + DefaultOnPremisesFile + " away to run this test")
+	cfg := config.Default()
+	if _, err := os.Stat(cfg.OnPremisesConfigFile); err == nil {
+		t.Skip("this host has an on-premises file; move " + cfg.OnPremisesConfigFile + " away to run this test")
 	}
 	t.Setenv(metadataVariable, closedPort(t))
 	t.Setenv(regionVariable, "us-west-2")
 	t.Setenv(hostVariable, "arn:of:environment")
-	id, err := Load(t.Context(), Options{})
+	id, err := Load(t.Context(), Options{Config: cfg})
 	if err != nil || id.HostID != "arn:of:environment" || id.Region != "us-west-2" {
 		t.Errorf("%+v, %v", id, err)
 	}

@@ -13,9 +13,9 @@ import (
 	"strings"
 	"syscall"
 
-	"grapnel/internal/agent"
 	"grapnel/internal/agent/config"
 	"grapnel/internal/agent/executor"
+	"grapnel/internal/agent/logfile"
 	"grapnel/internal/agent/source"
 	"grapnel/internal/awsapi"
 )
@@ -36,7 +36,7 @@ func deploy(ctx context.Context, o *options, d *deployment, args []string, stdou
 		return err
 	}
 	defer file.Close()
-	log := agent.NewLogger(file, logName, cfg.Verbose)
+	log := logfile.NewLogger(file, logName, cfg.Verbose)
 	for _, w := range warnings {
 		log.Warn(w)
 		fmt.Fprintln(stderr, "warning: "+w)

@@ -10,7 +10,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"grapnel/internal/agent"
 	"grapnel/internal/agent/config"
 	"grapnel/internal/agent/executor"
 	"grapnel/internal/agent/identity"
@@ -24,11 +23,7 @@ const logName = "codedeploy-local"
 
 // openLog opens codedeploy-local.log in the configured folder, which is made when it is missing.
 func openLog(cfg config.Config) (*logfile.Daily, error) {
-	modes := logfile.Modes{Dir: 0o755, File: 0o644}
-	if cfg.Hardening.RestrictLogDir {
-		modes = logfile.Modes{Dir: 0o750, File: 0o640}
-	}
-	file, err := logfile.OpenDaily(cfg.LogDir, logName, modes)
+	file, err := logfile.OpenDaily(cfg.LogDir, logName, cfg.Modes().Logs)
 	if err != nil {
 		return nil, withAdvice(err, "log_dir", os.Geteuid())
 	}
@@ -37,11 +32,7 @@ func openLog(cfg config.Config) (*logfile.Daily, error) {
 
 // claimRoot makes the deployment root before anything else happens, so that a person without the right to is told what to do.
 func claimRoot(cfg config.Config) error {
-	mode := fs.FileMode(0o755)
-	if cfg.Hardening.RestrictAgentDirs {
-		mode = 0o711
-	}
-	if err := os.MkdirAll(cfg.RootDir, mode); err != nil {
+	if err := os.MkdirAll(cfg.RootDir, cfg.Modes().Passable); err != nil {
 		return withAdvice(fmt.Errorf("cannot make the deployment root: %w", err), "root_dir", os.Geteuid())
 	}
 	return checkRoot(cfg)
@@ -80,7 +71,7 @@ func newExecutor(ctx context.Context, cfg config.Config, d *deployment, log *slo
 			return nil, err
 		}
 	}
-	return agent.NewExecutor(cfg, id, client, log)
+	return executor.New(cfg, id, client, log)
 }
 
 // identify returns the keys for S3: those of the person who runs the command, else those of the host.
@@ -88,7 +79,7 @@ func identify(ctx context.Context, cfg config.Config, log *slog.Logger) (identit
 	if id, ok := ownKeys(os.Getenv); ok {
 		return id, nil
 	}
-	id, err := identity.Load(ctx, agent.IdentityOptions(cfg, log))
+	id, err := identity.Load(ctx, identity.Options{Config: cfg, Log: log})
 	if err == nil {
 		_, err = id.Credentials.Retrieve(ctx)
 	}

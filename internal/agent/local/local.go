@@ -14,7 +14,7 @@ import (
 	"fmt"
 	"io"
 
-	"grapnel/internal/agent"
+	"grapnel/internal/agent/config"
 	"grapnel/internal/awsapi"
 )
 
@@ -38,7 +38,7 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) (exit in
 		fmt.Fprint(stdout, usage)
 		return exitOK
 	case o.version:
-		fmt.Fprintln(stdout, "codedeploy-local "+agent.Version)
+		fmt.Fprintln(stdout, "codedeploy-local "+config.Version)
 		return exitOK
 	}
 	d, err := o.deployment()

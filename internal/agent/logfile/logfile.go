@@ -1,5 +1,5 @@
-// Package logfile writes logs that roll: by size those that grow with the output of scripts, daily the agent's own
-// (agent.md 9.6, 11).
+// Package logfile writes logs in the form of stock agents, and in files that roll: by size those that grow with the output of
+// scripts, daily the agent's own (agent.md 9.6, 11).
 package logfile
 
 import (
