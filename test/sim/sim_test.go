@@ -114,7 +114,9 @@ func TestCrashChangesNothingButTime(t *testing.T) {
 	}
 	for s := first; s < first+100; s++ {
 		quiet, _ := steadyEnds(t, s, 0, 0)
-		troubled, kills := steadyEnds(t, s, 0.1, 0.1)
+		// At twice these rates, one world in some thousands has a command whose handing over goes wrong ten times in a row, 30 s
+		// apart: its five minutes are over then, and it has failed as it should.
+		troubled, kills := steadyEnds(t, s, 0.05, 0.05)
 		if diff := cmp.Diff(quiet, troubled); diff != "" {
 			t.Errorf("world %d ended otherwise after %d kills (-without +with):\n%s\nrun it again: go test ./test/sim -run Crash -sim.seed=%d", s, kills, diff, s)
 		}
