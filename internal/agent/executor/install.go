@@ -59,6 +59,19 @@ func (e *Executor) installOptions(d *Deployment, app *loadedAppSpec) install.Opt
 	}
 }
 
+// CheckEvents says before Install, of a revision's folder, that Install will refuse its hooks. An AppSpec that cannot be read is Install's to tell.
+func CheckEvents(folder string, d *Deployment) error {
+	path, err := appspec.Find(folder, d.AppSpecFilename)
+	if err != nil {
+		return nil
+	}
+	app, err := appspec.ParseFile(path)
+	if err != nil {
+		return nil
+	}
+	return checkEvents(&loadedAppSpec{app, path}, d)
+}
+
 // checkEvents compares the AppSpec's hooks with the events that the service knows, if it told them (agent.md 5.3).
 func checkEvents(app *loadedAppSpec, d *Deployment) error {
 	if len(d.PossibleEvents) == 0 {

@@ -259,7 +259,7 @@ func (p *Plan) collision(f *file) (wanted bool) {
 func (p *Plan) replaceable(f *file, m meta) bool {
 	switch {
 	case m.mode.IsDir():
-		p.refuse(f.destination, "%s is a folder on this host and a file in the bundle, which OVERWRITE does not cover", f.destination)
+		p.conflicts = append(p.conflicts, p.conflict(f.destination, m, "%s is a folder on this host and a file in the bundle, which OVERWRITE does not cover", f.destination))
 	case m.serial != 0 && m.id() == f.from.id():
 		p.refuse(f.destination, "%s is the file of the bundle itself, which cannot be copied to where it is: correct the destination in the files section of the AppSpec", f.destination)
 	default:

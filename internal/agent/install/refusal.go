@@ -47,9 +47,9 @@ func (p *Plan) refusal() error {
 	return &Refusal{p.conflicts}
 }
 
-// refuse adds a conflict: path is where, and reason a whole sentence without its end.
+// refuse adds what is no conflict: path is where, and reason a whole sentence without its end.
 func (p *Plan) refuse(path, reason string, args ...any) {
-	p.conflicts = append(p.conflicts, Change{Action: Conflict, Path: path, Reason: fmt.Sprintf(reason, args...)})
+	p.conflicts = append(p.conflicts, Change{Action: Refused, Path: path, Reason: fmt.Sprintf(reason, args...)})
 }
 
 // unchangedError is any other error of planning.
