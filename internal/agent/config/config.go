@@ -192,27 +192,28 @@ var elsewhere = map[string]string{
 	"group": "the agent does not change its group; set Group= in the unit codedeploy-agent.service instead",
 }
 
-// read stores every key of the file; keys may be plain or in the symbol style of the Ruby agent (":log_dir:"), and the
-// last of two equal keys wins.
+// read stores every key of the file; the last of two equal keys wins.
 func (c *Config) read(data []byte) (warnings []string, err error) {
-	pairs, err := mapping(data)
+	pairs, err := Mapping(data)
 	if err != nil {
 		return nil, err
 	}
 	settings := c.settings()
 	for _, p := range pairs {
-		set, known := settings[p.key]
+		set, known := settings[p.Key]
 		switch {
-		case p.value == "":
+		case p.Err != nil:
+			return nil, p.Err
+		case p.Value == "":
 		case known:
-			if err := set(p.value); err != nil {
-				return nil, fmt.Errorf("line %d: %s: %w", p.line, p.key, err)
+			if err := set(p.Value); err != nil {
+				return nil, fmt.Errorf("line %d: %s: %w", p.Line, p.Key, err)
 			}
-		case elsewhere[p.key] != "":
-			warnings = append(warnings, fmt.Sprintf("configuration key %s (line %d) has no effect: %s", p.key, p.line, elsewhere[p.key]))
-		case slices.Contains(withoutEffect, p.key):
+		case elsewhere[p.Key] != "":
+			warnings = append(warnings, fmt.Sprintf("configuration key %s (line %d) has no effect: %s", p.Key, p.Line, elsewhere[p.Key]))
+		case slices.Contains(withoutEffect, p.Key):
 		default:
-			warnings = append(warnings, fmt.Sprintf("configuration key %s (line %d) is not known and has no effect", p.key, p.line))
+			warnings = append(warnings, fmt.Sprintf("configuration key %s (line %d) is not known and has no effect", p.Key, p.Line))
 		}
 	}
 	return warnings, nil
@@ -276,15 +277,17 @@ func IsLoopback(host string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
-// pair is one key of a flat YAML mapping. A null value is "".
-type pair struct {
-	key, value string
-	line       int
+// Pair is one key of a flat YAML mapping. A null value is "".
+type Pair struct {
+	Key, Value string
+	Line       int
+	Err        error // why there is no value: it is a list or a mapping
 }
 
-// mapping reads a flat YAML mapping of scalars, as both of the agent's files are. Values keep their source text, so that
-// no rule of YAML turns an account number into a float.
-func mapping(data []byte) ([]pair, error) {
+// Mapping reads a flat YAML mapping of scalars, as both of the agent's files are: this one and the on-premises file. Keys
+// may be plain or in the symbol style of the Ruby agent (":log_dir:"), and one may come twice. Values keep their source
+// text, so that no rule of YAML turns an account number into a float.
+func Mapping(data []byte) ([]Pair, error) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(data, &doc); err != nil {
 		return nil, fmt.Errorf("not YAML: %w", err)
@@ -299,15 +302,15 @@ func mapping(data []byte) ([]pair, error) {
 	if root.Kind != yaml.MappingNode {
 		return nil, fmt.Errorf("line %d: want lines of the form \"key: value\"", root.Line)
 	}
-	var pairs []pair
+	var pairs []Pair
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		key, value := root.Content[i], root.Content[i+1]
-		p := pair{key: strings.Trim(key.Value, ":"), line: key.Line}
+		p := Pair{Key: strings.Trim(key.Value, ":"), Line: key.Line}
 		switch {
 		case value.Kind != yaml.ScalarNode:
-			return nil, fmt.Errorf("line %d: %s: want one value, not a list or a mapping", value.Line, p.key)
+			p.Err = fmt.Errorf("line %d: %s: want one value, not a list or a mapping", value.Line, p.Key)
 		case value.Tag != "!!null":
-			p.value = strings.TrimSpace(value.Value)
+			p.Value = strings.TrimSpace(value.Value)
 		}
 		pairs = append(pairs, p)
 	}

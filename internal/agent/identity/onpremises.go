@@ -6,9 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"slices"
-	"strings"
 
-	"go.yaml.in/yaml/v4"
+	"grapnel/internal/agent/config"
 )
 
 // The keys of which one says how an on-premises host proves who it is (agent.md 3.1). Their value is the ARN it polls as.
@@ -46,36 +45,22 @@ func readOnPremises(path string) (file onPremises, absent, err error) {
 	return file, nil, nil
 }
 
-// parseOnPremises reads a flat YAML mapping whose keys are plain or in the symbol style of the Ruby agent (":region:"). The
-// last of two equal keys wins, unknown keys are passed over. Values keep their source text, so that no rule of YAML turns a
-// key of digits into a float. A file that names a host is complete.
+// parseOnPremises reads the content of the file. The last of two equal keys wins, unknown keys are passed over. A file that
+// names a host is complete.
 func parseOnPremises(data []byte) (onPremises, error) {
-	var doc yaml.Node
-	if err := yaml.Unmarshal(data, &doc); err != nil {
-		return nil, fmt.Errorf("not YAML: %w", err)
+	pairs, err := config.Mapping(data)
+	if err != nil {
+		return nil, err
 	}
 	file := onPremises{}
-	if len(doc.Content) == 0 {
-		return file, nil
-	}
-	root := doc.Content[0]
-	if root.Kind == yaml.ScalarNode && root.Tag == "!!null" {
-		return file, nil
-	}
-	if root.Kind != yaml.MappingNode {
-		return nil, fmt.Errorf("line %d: want lines of the form \"key: value\"", root.Line)
-	}
-	for i := 0; i+1 < len(root.Content); i += 2 {
-		key, value := strings.Trim(root.Content[i].Value, ":"), root.Content[i+1]
-		switch {
-		case !known(key):
-		case value.Kind != yaml.ScalarNode:
-			return nil, fmt.Errorf("line %d: %s: want one value, not a list or a mapping", value.Line, key)
-		case value.Tag == "!!null":
-			delete(file, key)
-		default:
-			file[key] = strings.TrimSpace(value.Value)
+	for _, p := range pairs {
+		if !known(p.Key) {
+			continue
 		}
+		if p.Err != nil {
+			return nil, p.Err
+		}
+		file[p.Key] = p.Value
 	}
 	return file, file.check()
 }
