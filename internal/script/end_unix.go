@@ -16,17 +16,18 @@ func endGroup(pgid int, grace time.Duration) bool {
 		if err := syscall.Kill(-pgid, signal); errors.Is(err, syscall.ESRCH) {
 			return true
 		}
-		if groupGone(pgid, grace) {
+		if waitUntil(func() bool { return !groupRuns(pgid) }, grace) {
 			return true
 		}
 	}
 	return false
 }
 
-// groupGone waits until no process of the group runs, for at most wait. There is no call that blocks until then.
-func groupGone(pgid int, wait time.Duration) bool {
+// waitUntil waits until processes are gone, for at most limit, and reports whether they are. There is no call that blocks
+// until then.
+func waitUntil(gone func() bool, limit time.Duration) bool {
 	const pause = 10 * time.Millisecond
-	for deadline := time.Now().Add(wait); groupRuns(pgid); time.Sleep(pause) {
+	for deadline := time.Now().Add(limit); !gone(); time.Sleep(pause) {
 		if time.Now().After(deadline) {
 			return false
 		}

@@ -10,6 +10,8 @@ package script
 //
 // The ID is in the environment of the script and of all that it starts. The leader of the group is the one of these that
 // leads a group and is still in the agent's session: a daemon leaves the session, and is spared as it is at a timeout.
+// When the leader of a group whose number is on record has died, what carries the ID in that group and session is ended. The
+// record must therefore be emptied once a script has ended: what it leaves running then is the application.
 type Group struct {
 	PGID      int    `json:"pgid"`              // 0 until it is known
 	BootID    string `json:"bootId"`            // random, new at every boot

@@ -53,23 +53,64 @@ func bootID() (string, error) {
 }
 
 // Kill ends the group (TERM, grace, KILL) if it is still the one that was identified or announced, and reports whether it
-// was. If the boot, the leader or the leader's start differ, or no leader carries the ID, nothing is signalled and the answer
-// is false without an error. A grace of 0 is DefaultGrace.
+// was. Where the leader of an identified group is gone, each of its processes must be in the session and carry the ID. If
+// the boot or all that differ, nothing is signalled and the answer is false without an error. A grace of 0 is DefaultGrace.
 func (g Group) Kill(grace time.Duration) (bool, error) {
-	pgid, err := g.find()
-	if err != nil || pgid == 0 {
-		return false, err
-	}
-	if pgid == syscall.Getpgrp() {
-		return false, fmt.Errorf("process group %d on record is the agent's own; nothing was ended", pgid)
-	}
 	if grace <= 0 {
 		grace = DefaultGrace
 	}
-	if !endGroup(pgid, grace) {
+	pgid, err := g.find()
+	switch {
+	case err != nil:
+		return false, err
+	case pgid == 0:
+		return g.killOrphans(grace)
+	case pgid == syscall.Getpgrp():
+		return false, fmt.Errorf("process group %d on record is the agent's own; nothing was ended", pgid)
+	case !endGroup(pgid, grace):
 		return true, fmt.Errorf("process group %d still runs after KILL", pgid)
 	}
 	return true, nil
+}
+
+// killOrphans ends what a leader has left that died with the agent, of a signal when its output broke off, or at an
+// earlier Kill that did not get to its end.
+func (g Group) killOrphans(grace time.Duration) (bool, error) {
+	if boot, err := bootID(); err != nil || boot != g.BootID || g.ID == "" || g.PGID <= 1 || g.PGID == syscall.Getpgrp() {
+		return false, err
+	}
+	if n, err := g.signalOrphans(syscall.SIGTERM); err != nil || n == 0 {
+		return false, err
+	}
+	gone := func() bool { n, err := g.signalOrphans(0); return err == nil && n == 0 }
+	if waitUntil(gone, grace) {
+		return true, nil
+	}
+	killed := func() bool { n, err := g.signalOrphans(syscall.SIGKILL); return err == nil && n == 0 }
+	if !waitUntil(killed, grace) {
+		return true, fmt.Errorf("processes of group %d still run after KILL", g.PGID)
+	}
+	return true, nil
+}
+
+// signalOrphans signals each process of the group that is in its session and carries its ID, and returns how many there are.
+func (g Group) signalOrphans(signal syscall.Signal) (n int, err error) {
+	err = eachProcess(func(p process) bool {
+		if p.pgid != g.PGID || p.session != g.Session || !carries(p.pid, g.ID) {
+			return true
+		}
+		handle, err := os.FindProcess(p.pid)
+		if err != nil {
+			return true
+		}
+		defer handle.Release()
+		if again, err := readStat(p.pid); err == nil && again == p { // so the handle is that process's, not of a new one with its number
+			n++
+			_ = handle.Signal(signal) // what it does not reach is counted again
+		}
+		return true
+	})
+	return n, err
 }
 
 // find returns the number of the group, 0 when its leader does not run.

@@ -124,6 +124,68 @@ echo $$ $! > "$FIFO"
 	}
 }
 
+// A script may die with the agent, of a signal when its output pipe breaks, or of the TERM of a start that is killed in its
+// turn, and leave processes that hold on. The record of the group still finds them by what the script gave them. A daemon has
+// left the session; a process without the ID is somebody else's.
+//
+// agent.md 17: 6
+func TestOrphansOfADeadLeaderAreEnded(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("setsid"); err != nil {
+		t.Skip("setsid is not installed; apt-get install util-linux")
+	}
+	g, pids := crash(t, `#!/bin/sh
+(trap '' TERM; exec sleep 60) > /dev/null 2>&1 &
+child=$!
+env -u CODEDEPLOY_HOOK_ID sleep 60 > /dev/null 2>&1 &
+other=$!
+while tr '\0' '\n' < /proc/$other/environ | grep -q CODEDEPLOY_HOOK_ID=; do :; done
+setsid sleep 60 > /dev/null 2>&1 &
+daemon=$!
+while [ "$(cut -d ' ' -f 6 /proc/$daemon/stat)" != $daemon ]; do :; done
+echo $$ $child $other $daemon > "$FIFO"
+wait
+`)
+	leader, child, other, daemon := pids[0], pids[1], pids[2], pids[3]
+	g, err := g.Identify(leader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(leader, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(30 * time.Second); runs(leader); {
+		if time.Now().After(deadline) {
+			t.Fatal("the script does not end")
+		}
+	}
+	for name, change := range map[string]func(*Group){
+		"another boot":    func(g *Group) { g.BootID = "00000000-0000-0000-0000-000000000000" },
+		"another ID":      func(g *Group) { g.ID = g.ID[1:] },
+		"no ID":           func(g *Group) { g.ID = "" },
+		"another session": func(g *Group) { g.Session++ },
+		"another group":   func(g *Group) { g.PGID = 1 << 30 },
+	} {
+		wrong := g
+		change(&wrong)
+		if killed, err := wrong.Kill(time.Millisecond); killed || err != nil {
+			t.Errorf("%s: Kill = %v, %v", name, killed, err)
+		}
+	}
+	if !runs(child) {
+		t.Fatal("the orphan was ended for another")
+	}
+	if killed, err := g.Kill(300 * time.Millisecond); !killed || err != nil || runs(child) {
+		t.Errorf("Kill = %v, %v, the orphan runs: %v", killed, err, runs(child))
+	}
+	if !runs(other) || !runs(daemon) {
+		t.Errorf("what is not the script's runs: %v, the daemon runs: %v", runs(other), runs(daemon))
+	}
+	if killed, err := g.Kill(time.Millisecond); killed || err != nil {
+		t.Errorf("second Kill = %v, %v", killed, err)
+	}
+}
+
 // A script started by hand from a hook's environment carries its ID, and belongs to whoever runs it.
 func TestOwnGroupIsNeverEnded(t *testing.T) {
 	t.Parallel()

@@ -119,8 +119,8 @@ func (e *ScriptError) Error() string { return e.Message }
 
 // Watcher hears what happens while scripts run; each of its functions may be nil.
 type Watcher struct {
-	// Script is called with the process group of each script: before it is started with its announcement, and then with its
-	// number. When it returns, the group can be found again after a crash if it was stored.
+	// Script is called with the process group of each script: before it is started with its announcement, then with its
+	// number, and with none when it has ended. When it returns, the group can be found again after a crash if it was stored.
 	Script func(script.Group)
 	// Line is called with each line of a script's output, in order. It must not block; line is valid during the call.
 	Line func(script, stream string, line []byte)

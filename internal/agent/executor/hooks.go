@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -87,11 +88,17 @@ func (r scriptRun) script(ctx context.Context, s appspec.Script) error {
 		ID:      group.ID,
 		Started: func(pgid int) { r.started(group, pgid) },
 	})
+	if r.watcher.Script != nil {
+		r.watcher.Script(script.Group{}) // should the agent crash now, what the script has left running is spared
+	}
 	if result.Err != nil && ctx.Err() != nil {
 		return fmt.Errorf("script %s was ended: %w", s.Location, result.Err)
 	}
 	r.agentLog.Info("script ended", slog.String("script", s.Location), slog.Duration("after", result.Duration),
 		slog.Int("exit_code", result.ExitCode))
+	if len(result.Holders) > 0 {
+		r.agentLog.Info("the script's output is held open", slog.String("stream", result.Stream), slog.String("by", strings.Join(result.Holders, ", ")))
+	}
 	if failure := judge(s, timeout, result); failure != nil {
 		return r.blame(failure)
 	}
@@ -216,9 +223,15 @@ func judge(s appspec.Script, timeout time.Duration, result script.Result) *Scrip
 	return f
 }
 
-func holders(names []string) string {
-	if len(names) == 0 {
+// holders names programs without their process ids, once each, so that the server sees that hosts fail for the same reason.
+func holders(processes []string) string {
+	if len(processes) == 0 {
 		return ""
 	}
-	return ", held by " + strings.Join(names, ", ")
+	var names []string
+	for _, p := range processes {
+		names = append(names, p[:strings.LastIndex(p, " (")])
+	}
+	slices.Sort(names)
+	return ", held by " + strings.Join(slices.Compact(names), ", ")
 }
