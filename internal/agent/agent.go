@@ -89,7 +89,7 @@ func wireLog(cfg config.Config) io.Writer {
 	return &logfile.Sized{
 		Path:  filepath.Join(cfg.LogDir, cfg.ProgramName+".aws_wire.log"),
 		Keep:  16,
-		Modes: logfile.Modes{Dir: logModes(cfg).Dir, File: 0o640},
+		Modes: logfile.Modes{Dir: cfg.Modes().Logs.Dir, File: 0o640},
 	}
 }
 

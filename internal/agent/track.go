@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"grapnel/internal/agent/config"
-	"grapnel/internal/agent/logfile"
 	"grapnel/internal/atomicfile"
 	"grapnel/internal/awsapi"
 	"grapnel/internal/backoff"
@@ -25,7 +24,7 @@ import (
 // the first and pass over the others: a third file holds the report of a command that has ended until it is delivered.
 type tracker struct {
 	dir   string
-	modes logfile.Modes
+	modes config.Modes
 	mu    sync.Mutex // a command's end must not remove the record of the next command of the same deployment
 }
 
@@ -41,7 +40,7 @@ type tracked struct {
 const staleAfter = 24 * time.Hour
 
 func newTracker(cfg config.Config) *tracker {
-	return &tracker{dir: filepath.Join(cfg.RootDir, cfg.OngoingDeploymentTracking), modes: stateModes(cfg)}
+	return &tracker{dir: filepath.Join(cfg.RootDir, cfg.OngoingDeploymentTracking), modes: cfg.Modes()}
 }
 
 func (t *tracker) path(deployment string) string { return filepath.Join(t.dir, deployment) }
@@ -73,10 +72,10 @@ func (t *tracker) begin(ctx context.Context, deployment, commandID string) error
 func (t *tracker) record(deployment, commandID string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err := os.MkdirAll(t.dir, t.modes.Dir); err != nil {
+	if err := os.MkdirAll(t.dir, t.modes.Private); err != nil {
 		return fmt.Errorf("cannot make the folder for commands under way: %w", err)
 	}
-	if err := atomicfile.WriteFile(t.path(deployment), []byte(commandID), t.modes.File); err != nil {
+	if err := atomicfile.WriteFile(t.path(deployment), []byte(commandID), t.modes.State); err != nil {
 		return fmt.Errorf("cannot record that the command is under way: %w", err)
 	}
 	return nil
@@ -90,7 +89,7 @@ func (t *tracker) script(deployment string, group script.Group) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return atomicfile.Replace(t.hookPath(deployment), data, t.modes.File) // of use until the next boot only
+	return atomicfile.Replace(t.hookPath(deployment), data, t.modes.State) // of use until the next boot only
 }
 
 // storedReport is a report on disk.
@@ -110,7 +109,7 @@ func (t *tracker) report(deployment, commandID string, end report) error {
 	defer t.mu.Unlock()
 	// Not worth waiting for the disk: the service is about to hear of it, and should the power fail before that, the command
 	// counts as failed after a restart.
-	if err := atomicfile.Replace(t.reportPath(deployment), data, t.modes.File); err != nil {
+	if err := atomicfile.Replace(t.reportPath(deployment), data, t.modes.State); err != nil {
 		return fmt.Errorf("cannot record how the command ended: %w", err)
 	}
 	return nil
