@@ -123,7 +123,7 @@ func Stop(ctx context.Context, cfg config.Config) error {
 	if err != nil {
 		return fmt.Errorf("the agent is not stopped: %w", err)
 	}
-	pending = slices.DeleteFunc(pending, func(t tracked) bool { return t.end != nil }) // waits for its report to be delivered
+	pending = slices.DeleteFunc(pending, func(t tracked) bool { return t.stale || t.end != nil }) // waits for its report to be delivered
 	if len(pending) > 0 {
 		return fmt.Errorf("the agent is not stopped, because a lifecycle event of deployment %s is in progress: try again when it has ended", pending[0].deployment)
 	}

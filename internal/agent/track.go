@@ -34,9 +34,10 @@ type tracked struct {
 	commandID  string
 	hook       *script.Group // nil when no script ran
 	end        *report       // nil when the command had not ended
+	stale      bool          // the service has long given the command up
 }
 
-// staleAfter is the age at which a record counts no more: the service has long given the command up.
+// staleAfter is the age at which a record counts no more (agent.md 6.4).
 const staleAfter = 24 * time.Hour
 
 func newTracker(cfg config.Config) *tracker {
@@ -157,7 +158,7 @@ func (t *tracker) end(deployment, commandID string) error {
 	return nil
 }
 
-// pending returns the commands on record. Stale records are removed.
+// pending returns the commands on record, stale ones too.
 func (t *tracker) pending() ([]tracked, error) {
 	entries, err := os.ReadDir(t.dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -176,15 +177,6 @@ func (t *tracker) pending() ([]tracked, error) {
 		} else if err != nil {
 			return nil, err
 		}
-		if time.Since(info.ModTime()) > staleAfter {
-			if err := t.removeHidden(entry.Name()); err != nil {
-				return nil, err
-			}
-			if err := os.Remove(t.path(entry.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return nil, fmt.Errorf("cannot remove the stale record of a command: %w", err)
-			}
-			continue
-		}
 		id, err := os.ReadFile(t.path(entry.Name()))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -195,6 +187,7 @@ func (t *tracker) pending() ([]tracked, error) {
 		found = append(found, tracked{
 			deployment: entry.Name(), commandID: commandID,
 			hook: readGroup(t.hookPath(entry.Name())), end: readReport(t.reportPath(entry.Name()), commandID),
+			stale: time.Since(info.ModTime()) > staleAfter,
 		})
 	}
 	return found, nil
