@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net/url"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -89,7 +90,7 @@ func wireLog(cfg config.Config) io.Writer {
 	return &logfile.Sized{
 		Path:  filepath.Join(cfg.LogDir, cfg.ProgramName+".aws_wire.log"),
 		Keep:  16,
-		Modes: logfile.Modes{Dir: logModes(cfg).Dir, File: 0o640},
+		Modes: logfile.Modes{Dir: cfg.Modes().Logs.Dir, File: 0o640},
 	}
 }
 
@@ -102,11 +103,11 @@ func (a *Agent) Run(ctx context.Context) error {
 	work, kill := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer kill(nil)
 	a.log.Info("the agent polls for commands", slog.String("version", config.Version), slog.String("host", a.id.HostID),
-		slog.String("endpoint", a.service.client.Endpoint))
+		slog.String("endpoint", shown(a.service.client.Endpoint)))
 	a.polled.Store(time.Now().UnixNano())
 	go a.systemd.Watch(work, a.alive)
 	a.recoverInterrupted(work)
-	a.tell(a.systemd.Ready("polls " + a.service.client.Endpoint + " as " + a.id.HostID))
+	a.tell(a.systemd.Ready("polls " + shown(a.service.client.Endpoint) + " as " + a.id.HostID))
 	a.idle.Reset(idleAfter) // reading certificates and configuration took more than polls need
 	defer a.idle.Stop()
 	a.poll(ctx, work)
@@ -114,6 +115,15 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.tell(a.systemd.Stopping("ends when the lifecycle events under way have"))
 	a.log.Info("the agent takes no more commands and ends when those under way have")
 	return a.drain(kill)
+}
+
+// shown is an address without the password that may be in it.
+func shown(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "an address that cannot be read"
+	}
+	return u.Redacted()
 }
 
 // alive reports whether polls go round. Each is held for a while, and after failures there is a pause. An agent that ends

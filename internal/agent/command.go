@@ -144,7 +144,7 @@ func (r *commandRun) execute(ctx context.Context, d *specification) *report {
 	if err != nil {
 		return r.failed(err)
 	}
-	r.log.Info("succeeded", slog.Duration("after", time.Since(start)))
+	r.log.Info("succeeded", slog.Duration("after", time.Since(start)), slog.String("note", note))
 	return new(succeeded(note))
 }
 
@@ -196,8 +196,21 @@ func retrying(log *slog.Logger, what string) func(error) {
 	}
 }
 
-// deliver reports a command's end until the service has answered. It returns false when the report did not get there.
+// deliver reports a command's end and ends the pause between polls: the service has something new to decide. It returns false
+// when the report did not get there.
 func (a *Agent) deliver(ctx context.Context, commandID string, end report, log *slog.Logger) bool {
+	settled := a.send(ctx, commandID, end, log)
+	if settled {
+		select {
+		case a.reported <- struct{}{}:
+		default:
+		}
+	}
+	return settled
+}
+
+// send reports a command's end until the service has answered.
+func (a *Agent) send(ctx context.Context, commandID string, end report, log *slog.Logger) (settled bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
@@ -212,10 +225,6 @@ func (a *Agent) deliver(ctx context.Context, commandID string, end report, log *
 	})
 	switch {
 	case err == nil:
-		select {
-		case a.reported <- struct{}{}:
-		default:
-		}
 		return true
 	case answered(err):
 		log.Warn("the service does not want to know how the command ended", slog.Any("error", err))

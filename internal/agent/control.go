@@ -42,7 +42,7 @@ func Start(ctx context.Context, cfg config.Config, warnings []string, out io.Wri
 		return err
 	}
 	defer root.Close()
-	file, err := logfile.OpenDaily(cfg.LogDir, cfg.ProgramName, logModes(cfg))
+	file, err := logfile.OpenDaily(cfg.LogDir, cfg.ProgramName, cfg.Modes().Logs)
 	if err != nil {
 		return err
 	}
@@ -53,22 +53,6 @@ func Start(ctx context.Context, cfg config.Config, warnings []string, out io.Wri
 		return err
 	}
 	return nil
-}
-
-// stateModes are those of folders and files that hold the agent's state.
-func stateModes(cfg config.Config) logfile.Modes {
-	if cfg.Hardening.RestrictAgentDirs {
-		return logfile.Modes{Dir: 0o700, File: 0o600}
-	}
-	return logfile.Modes{Dir: 0o755, File: 0o644}
-}
-
-// logModes are those of the log folder and the files in it.
-func logModes(cfg config.Config) logfile.Modes {
-	if cfg.Hardening.RestrictLogDir {
-		return logfile.Modes{Dir: 0o750, File: 0o640}
-	}
-	return logfile.Modes{Dir: 0o755, File: 0o644}
 }
 
 func run(ctx context.Context, cfg config.Config, warnings []string, log *slog.Logger, out io.Writer) error {
@@ -139,7 +123,7 @@ func Stop(ctx context.Context, cfg config.Config) error {
 	if err != nil {
 		return fmt.Errorf("the agent is not stopped: %w", err)
 	}
-	pending = slices.DeleteFunc(pending, func(t tracked) bool { return t.end != nil }) // waits for its report to be delivered
+	pending = slices.DeleteFunc(pending, func(t tracked) bool { return t.stale || t.end != nil }) // waits for its report to be delivered
 	if len(pending) > 0 {
 		return fmt.Errorf("the agent is not stopped, because a lifecycle event of deployment %s is in progress: try again when it has ended", pending[0].deployment)
 	}
@@ -187,14 +171,11 @@ const (
 // lockRoot claims the deployment root. Another agent with a process file of its own would take this one's commands for
 // interrupted ones, and end their scripts.
 func lockRoot(cfg config.Config) (*os.File, error) {
-	root, modes := cfg.RootDir, logfile.Modes{Dir: 0o755, File: 0o644}
-	if cfg.Hardening.RestrictAgentDirs {
-		modes = logfile.Modes{Dir: 0o711, File: 0o600} // scripts of other users pass through
-	}
-	if err := os.MkdirAll(root, modes.Dir); err != nil {
+	root, modes := cfg.RootDir, cfg.Modes()
+	if err := os.MkdirAll(root, modes.Passable); err != nil {
 		return nil, fmt.Errorf("cannot make root_dir: %w", err)
 	}
-	lock, err := filelock.Acquire(filepath.Join(root, ".lock"), modes.File)
+	lock, err := filelock.Acquire(filepath.Join(root, ".lock"), modes.State)
 	if errors.Is(err, filelock.ErrHeld) {
 		err = fmt.Errorf("%w with the same root_dir and another pid_dir", ErrRunning)
 	}

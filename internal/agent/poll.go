@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"strings"
@@ -39,7 +38,7 @@ func (a *Agent) poll(ctx, work context.Context) {
 			a.log.Error("polling failed", slog.Any("error", err), slog.String("advice", advice(err)),
 				slog.Duration("next_after", max(0, pause-time.Since(start))))
 			if tell != nil {
-				tell(fmt.Sprintf("polling failed and is tried again: %v (%s)", err, advice(err)))
+				tell("polling failed and is tried again: " + withAdvice(err))
 				tell = nil
 			}
 		case a.dispatch(work, cmd, &p):
@@ -107,7 +106,9 @@ func (a *Agent) dispatch(work context.Context, hc *awsapi.HostCommand, p *pacer)
 		p.repeated = true
 		return !repeated
 	case done:
-		a.start(func() { a.deliver(work, cmd.id, end, a.log.With(slog.String("id", cmd.id))) })
+		a.start(func() { a.send(work, cmd.id, end, a.log.With(slog.String("id", cmd.id))) })
+		p.repeated = true
+		return !repeated
 	default:
 		a.start(func() { a.process(work, cmd) })
 	}

@@ -22,6 +22,10 @@ func (a *Agent) recoverInterrupted(ctx context.Context) {
 	var ending sync.WaitGroup
 	for _, t := range left {
 		log := a.log.With(slog.String("deployment", t.deployment), slog.String("id", t.commandID))
+		if t.stale {
+			ending.Go(func() { a.forgetStale(t, log) })
+			continue
+		}
 		a.ledger.take(t.commandID)
 		ending.Go(func() {
 			if t.end == nil {
@@ -36,6 +40,14 @@ func (a *Agent) recoverInterrupted(ctx context.Context) {
 		})
 	}
 	ending.Wait()
+}
+
+// forgetStale ends what is left of a command that nobody asks about any more, and removes its record.
+func (a *Agent) forgetStale(t tracked, log *slog.Logger) {
+	log.Warn("the record of a command is more than a day old and is removed", slog.String("script", endOrphan(t.hook, log)))
+	if err := a.tracker.end(t.deployment, t.commandID); err != nil {
+		log.Error("the record of the command stays", slog.Any("error", err))
+	}
 }
 
 func (a *Agent) reportRecovered(ctx context.Context, t tracked, log *slog.Logger) {

@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"grapnel/internal/agent/config"
-	"grapnel/internal/agent/logfile"
 	"grapnel/internal/awsapi"
 	"grapnel/internal/script"
 )
@@ -194,7 +193,7 @@ func TestMistake12EveryInterruptedCommandIsReported(t *testing.T) {
 // agent.md 16: 110, 111
 func TestTracker(t *testing.T) {
 	t.Parallel()
-	tr := &tracker{dir: filepath.Join(t.TempDir(), "ongoing-deployment"), modes: logfile.Modes{Dir: 0o755, File: 0o644}}
+	tr := &tracker{dir: filepath.Join(t.TempDir(), "ongoing-deployment"), modes: config.Default().Modes()}
 	if pending, err := tr.pending(); err != nil || pending != nil {
 		t.Errorf("without a folder: %v, %v", pending, err)
 	}
@@ -236,7 +235,7 @@ func TestTracker(t *testing.T) {
 // A record torn by the crash must not hide the command.
 func TestTornHookRecord(t *testing.T) {
 	t.Parallel()
-	tr := &tracker{dir: t.TempDir(), modes: logfile.Modes{Dir: 0o755, File: 0o644}}
+	tr := &tracker{dir: t.TempDir(), modes: config.Default().Modes()}
 	if err := tr.begin(t.Context(), "d-1", "id"); err != nil {
 		t.Fatal(err)
 	}
@@ -287,7 +286,7 @@ func TestRecordIsTriedAgain(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "file")
 	writeFile(t, dir, "")
 	synctest.Test(t, func(t *testing.T) {
-		tr := &tracker{dir: "/sys/kernel", modes: logfile.Modes{Dir: 0o755, File: 0o644}} // not even root makes files there
+		tr := &tracker{dir: "/sys/kernel", modes: config.Default().Modes()} // not even root makes files there
 		start := time.Now()
 		err := tr.begin(t.Context(), "d-1", "id")
 		if took := time.Since(start); !errors.Is(err, fs.ErrPermission) || took != 8*time.Second {

@@ -38,6 +38,7 @@ func newService(cfg config.Config, id identity.Identity, hc *http.Client) *servi
 		client: awsjson.Client{
 			Endpoint: id.CommandEndpoint,
 			HTTP:     hc,
+			MaxReply: 256 << 10, // a reply holds at most a few envelopes of 8 KiB
 			Header: http.Header{
 				awsapi.AgentVersionHeader: {config.Version},
 				"User-Agent":              {"codedeploy-agent/" + config.Version},
@@ -228,6 +229,14 @@ func persist(ctx context.Context, limit time.Duration, onError func(error), call
 	}
 }
 
+// withAdvice is the error with what to do about it.
+func withAdvice(err error) string {
+	if what := advice(err); what != "" {
+		return fmt.Sprintf("%v (%s)", err, what)
+	}
+	return err.Error()
+}
+
 // advice says what an operator can do about a failed call, "" when the error says it all.
 func advice(err error) string {
 	var (
@@ -249,6 +258,9 @@ func advice(err error) string {
 		return "the service cannot be reached: check deploy_control_endpoint, proxy_uri and firewalls"
 	case awsjson.BadCredentials(err) != awsjson.NoComplaint:
 		return "the service does not accept this host's keys: check the on-premises file and this host's clock"
+	case answered(err):
+		return "the service knows the keys, but not as those of this host: compare the ARN in the on-premises file with the registration " +
+			"(aws deploy get-on-premises-instance), or register it: aws deploy register-on-premises-instance"
 	}
 	return ""
 }

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"grapnel/internal/agent/config"
-	"grapnel/internal/agent/logfile"
 	"grapnel/internal/atomicfile"
 	"grapnel/internal/awsapi"
 	"grapnel/internal/backoff"
@@ -25,7 +24,7 @@ import (
 // the first and pass over the others: a third file holds the report of a command that has ended until it is delivered.
 type tracker struct {
 	dir   string
-	modes logfile.Modes
+	modes config.Modes
 	mu    sync.Mutex // a command's end must not remove the record of the next command of the same deployment
 }
 
@@ -35,13 +34,14 @@ type tracked struct {
 	commandID  string
 	hook       *script.Group // nil when no script ran
 	end        *report       // nil when the command had not ended
+	stale      bool          // the service has long given the command up
 }
 
-// staleAfter is the age at which a record counts no more: the service has long given the command up.
+// staleAfter is the age at which a record counts no more (agent.md 6.4).
 const staleAfter = 24 * time.Hour
 
 func newTracker(cfg config.Config) *tracker {
-	return &tracker{dir: filepath.Join(cfg.RootDir, cfg.OngoingDeploymentTracking), modes: stateModes(cfg)}
+	return &tracker{dir: filepath.Join(cfg.RootDir, cfg.OngoingDeploymentTracking), modes: cfg.Modes()}
 }
 
 func (t *tracker) path(deployment string) string { return filepath.Join(t.dir, deployment) }
@@ -73,10 +73,10 @@ func (t *tracker) begin(ctx context.Context, deployment, commandID string) error
 func (t *tracker) record(deployment, commandID string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err := os.MkdirAll(t.dir, t.modes.Dir); err != nil {
+	if err := os.MkdirAll(t.dir, t.modes.Private); err != nil {
 		return fmt.Errorf("cannot make the folder for commands under way: %w", err)
 	}
-	if err := atomicfile.WriteFile(t.path(deployment), []byte(commandID), t.modes.File); err != nil {
+	if err := atomicfile.WriteFile(t.path(deployment), []byte(commandID), t.modes.State); err != nil {
 		return fmt.Errorf("cannot record that the command is under way: %w", err)
 	}
 	return nil
@@ -90,7 +90,7 @@ func (t *tracker) script(deployment string, group script.Group) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return atomicfile.Replace(t.hookPath(deployment), data, t.modes.File) // of use until the next boot only
+	return atomicfile.Replace(t.hookPath(deployment), data, t.modes.State) // of use until the next boot only
 }
 
 // storedReport is a report on disk.
@@ -110,7 +110,7 @@ func (t *tracker) report(deployment, commandID string, end report) error {
 	defer t.mu.Unlock()
 	// Not worth waiting for the disk: the service is about to hear of it, and should the power fail before that, the command
 	// counts as failed after a restart.
-	if err := atomicfile.Replace(t.reportPath(deployment), data, t.modes.File); err != nil {
+	if err := atomicfile.Replace(t.reportPath(deployment), data, t.modes.State); err != nil {
 		return fmt.Errorf("cannot record how the command ended: %w", err)
 	}
 	return nil
@@ -158,7 +158,7 @@ func (t *tracker) end(deployment, commandID string) error {
 	return nil
 }
 
-// pending returns the commands on record. Stale records are removed.
+// pending returns the commands on record, stale ones too.
 func (t *tracker) pending() ([]tracked, error) {
 	entries, err := os.ReadDir(t.dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -177,15 +177,6 @@ func (t *tracker) pending() ([]tracked, error) {
 		} else if err != nil {
 			return nil, err
 		}
-		if time.Since(info.ModTime()) > staleAfter {
-			if err := t.removeHidden(entry.Name()); err != nil {
-				return nil, err
-			}
-			if err := os.Remove(t.path(entry.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return nil, fmt.Errorf("cannot remove the stale record of a command: %w", err)
-			}
-			continue
-		}
 		id, err := os.ReadFile(t.path(entry.Name()))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -196,6 +187,7 @@ func (t *tracker) pending() ([]tracked, error) {
 		found = append(found, tracked{
 			deployment: entry.Name(), commandID: commandID,
 			hook: readGroup(t.hookPath(entry.Name())), end: readReport(t.reportPath(entry.Name()), commandID),
+			stale: time.Since(info.ModTime()) > staleAfter,
 		})
 	}
 	return found, nil

@@ -38,6 +38,10 @@ func (e *DeniedError) Error() string {
 	case Host:
 		hint = "the host " + e.Identity.Host + " may only run its own commands and read the bundles of its open deployments"
 	}
+	if e.Identity.Kind == User && strings.HasPrefix(e.Action, ActionCommand) {
+		hint = "this user is not the identity of a registered host; register it: aws deploy register-on-premises-instance " +
+			"--instance-name NAME --iam-user-arn " + e.Identity.ARN
+	}
 	return fmt.Sprintf("User: %s is not authorized to perform: %s on resource: %s (%s)", who, e.Action, e.Resource, hint)
 }
 

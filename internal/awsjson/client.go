@@ -2,6 +2,7 @@ package awsjson
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -18,13 +19,14 @@ type Client struct {
 	Endpoint string       // URL of the service, e.g. "https://host:8700/"
 	HTTP     *http.Client // nil means http.DefaultClient
 	Header   http.Header  // sent with every request, e.g. the agent's version
+	MaxReply int64        // bytes; what follows is cut off, so that the reply cannot be understood. 0 means 16 MiB
 
 	// Sign adds the credentials when everything else about the request is set; bodyHash is the SHA-256 of the body in
 	// hexadecimal. Nil sends requests unsigned.
 	Sign func(req *http.Request, bodyHash string) error
 }
 
-// maxReply bounds a reply, which is at most a few signed envelopes of 8 KiB or a list of names.
+// maxReply is the default of MaxReply in bytes: more than the longest list.
 const maxReply = 16 << 20
 
 // Call runs one operation: target is its value of X-Amz-Target, in its input, out a pointer to its output, or nil to
@@ -44,15 +46,18 @@ func (c *Client) Call(ctx context.Context, target string, in, out any) error {
 		return fmt.Errorf("call %s: %w", target, err)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxReply))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, cmp.Or(c.MaxReply, maxReply)))
 	if err != nil {
 		return fmt.Errorf("call %s: read the reply: %w", target, err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		return serviceError(resp, body)
 	}
-	if out == nil || len(bytes.TrimSpace(body)) == 0 {
+	if len(bytes.TrimSpace(body)) == 0 {
 		return nil
+	}
+	if out == nil {
+		out = &struct{}{} // still an answer of the service, and not the login page of a proxy
 	}
 	if err := decode(body, out); err != nil {
 		return fmt.Errorf("call %s: understand the reply: %w", target, err)

@@ -78,11 +78,11 @@ func output(envelope *awsapi.Envelope) (store.LogChunk, error) {
 	return store.LogChunk{Seq: said.Seq, Size: int64(len(payload)), Lines: said.Lines}, nil
 }
 
-// printable leaves out control characters except tabs. A log is shown on terminals, which a host must not be able to
-// command; and PostgreSQL cannot store NUL.
+// printable leaves out control characters except tabs, and what breaks lines or turns their direction. A log is shown on
+// terminals, which a host must not be able to command; and PostgreSQL cannot store NUL.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r != '\t' && unicode.IsControl(r) {
+		if r != '\t' && (unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Bidi_Control)) {
 			return -1
 		}
 		return r

@@ -30,10 +30,10 @@ func (e *Executor) downloadBundle(ctx context.Context, d *Deployment) (note stri
 		source.Forget(string(dir)) //nolint:errcheck // the first error is the one that tells
 		return "", err
 	}
-	if err := makeDir(e.layout.instructionsDir(), e.modes.private); err != nil {
+	if err := makeDir(e.layout.instructionsDir(), e.modes.Private); err != nil {
 		return "", err
 	}
-	return note, atomicfile.WriteFile(e.layout.mostRecent(d.GroupID), []byte(dir), e.modes.state)
+	return note, atomicfile.WriteFile(e.layout.mostRecent(d.GroupID), []byte(dir), e.modes.State)
 }
 
 // reuse takes the archive of an earlier deployment with the same revision, if there is one that can be taken

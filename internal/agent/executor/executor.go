@@ -49,7 +49,7 @@ type Executor struct {
 	cfg         config.Config
 	source      *source.Source
 	layout      layout
-	modes       modes
+	modes       config.Modes
 	env         []string       // what scripts inherit
 	workDir     string         // of scripts: the agent's own
 	deployments *logfile.Sized // of all deployments' output; nil when it is switched off
@@ -68,7 +68,7 @@ func New(cfg config.Config, id identity.Identity, hc *http.Client, log *slog.Log
 	e := &Executor{
 		cfg:     cfg,
 		layout:  layout{root: cfg.RootDir, program: cfg.ProgramName},
-		modes:   modesOf(cfg.Hardening.RestrictAgentDirs),
+		modes:   cfg.Modes(),
 		env:     baseEnvironment(os.Environ(), id.Region, cfg.Hardening),
 		workDir: workDir,
 		log:     log,
@@ -81,29 +81,15 @@ func New(cfg config.Config, id identity.Identity, hc *http.Client, log *slog.Log
 		FIPS:        cfg.UseFIPSMode,
 		Stalled:     cfg.HTTPReadTimeout,
 		Root:        cfg.RootDir,
-		Mode:        e.modes.state,
+		Mode:        e.modes.State,
 		Domain:      id.Domain,
 		HasRoom:     func(path string, bytes int64) error { return mount.HasRoom(path, bytes, 1) },
 		Log:         log,
 	})
 	if cfg.EnableDeploymentsLog {
-		e.deployments = &logfile.Sized{Path: e.layout.deploymentsLog(), Keep: logsKept, Modes: e.modes.logs}
+		e.deployments = &logfile.Sized{Path: e.layout.deploymentsLog(), Keep: logsKept, Modes: e.modes.Output}
 	}
 	return e, nil
-}
-
-// modes are those of what the executor makes (agent.md 6, 15). Below a passable folder a script of another user can reach
-// its own file without seeing what else there is.
-type modes struct {
-	passable, private, state fs.FileMode
-	logs                     logfile.Modes
-}
-
-func modesOf(restricted bool) modes {
-	if restricted {
-		return modes{passable: 0o711, private: 0o700, state: 0o600, logs: logfile.Modes{Dir: 0o750, File: 0o640}}
-	}
-	return modes{passable: 0o755, private: 0o755, state: 0o644, logs: logfile.Modes{Dir: 0o755, File: 0o644}}
 }
 
 // ScriptError is the end of a hook whose script failed.
@@ -136,7 +122,7 @@ func (e *Executor) Run(ctx context.Context, command string, d *Deployment, w Wat
 		return "", fmt.Errorf("%w %q: this agent runs DownloadBundle, Install and lifecycle event hooks", ErrUnsupported, command)
 	}
 	for _, dir := range []string{e.layout.group(d.GroupID), e.Folder(d)} {
-		if err := makeDir(dir, e.modes.passable); err != nil {
+		if err := makeDir(dir, e.modes.Passable); err != nil {
 			return "", err
 		}
 	}

@@ -42,7 +42,7 @@ const (
 func (e *Executor) newHookLog(d *Deployment) *hookLog {
 	l := &hookLog{
 		deployment: d.ID,
-		scripts:    &logfile.Sized{Path: e.ScriptsLog(d), Keep: logsKept, Modes: e.modes.logs},
+		scripts:    &logfile.Sized{Path: e.ScriptsLog(d), Keep: logsKept, Modes: e.modes.Output},
 		all:        e.deployments,
 		log:        e.log,
 		stop:       make(chan struct{}),

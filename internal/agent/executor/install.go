@@ -29,7 +29,7 @@ func (e *Executor) install(ctx context.Context, d *Deployment) (note string, err
 	if err != nil {
 		return "", err
 	}
-	if err := makeDir(e.layout.instructionsDir(), e.modes.private); err != nil {
+	if err := makeDir(e.layout.instructionsDir(), e.modes.Private); err != nil {
 		return "", err
 	}
 	plan, err := install.New(ctx, e.installOptions(d, app))
@@ -42,7 +42,7 @@ func (e *Executor) install(ctx context.Context, d *Deployment) (note string, err
 	if unknown := unknownHooks(app, d); unknown != "" {
 		doubts = append(doubts, unknown)
 	}
-	return strings.Join(doubts, "; "), atomicfile.WriteFile(e.layout.lastSuccessful(d.GroupID), []byte(dir), e.modes.state)
+	return strings.Join(doubts, "; "), atomicfile.WriteFile(e.layout.lastSuccessful(d.GroupID), []byte(dir), e.modes.State)
 }
 
 func (e *Executor) installOptions(d *Deployment, app *loadedAppSpec) install.Options {
@@ -53,7 +53,7 @@ func (e *Executor) installOptions(d *Deployment, app *loadedAppSpec) install.Opt
 		Behavior:         d.FileExistsBehavior,
 		CleanupFile:      e.layout.cleanup(d.GroupID),
 		InstructionsFile: e.layout.instructions(d.GroupID),
-		Mode:             e.modes.state,
+		Mode:             e.modes.State,
 		Hardening:        e.cfg.Hardening,
 		Log:              e.log,
 	}

@@ -77,10 +77,10 @@ func (e *Executor) claim(ctx context.Context, groupID string) (release func(), e
 
 // tryGroup locks a group without waiting; the error is filelock.ErrHeld when another program holds it.
 func (e *Executor) tryGroup(groupID string) (unlock func(), err error) {
-	if err := makeDir(e.layout.instructionsDir(), e.modes.private); err != nil {
+	if err := makeDir(e.layout.instructionsDir(), e.modes.Private); err != nil {
 		return nil, err
 	}
-	file, err := filelock.Acquire(e.layout.groupLock(groupID), e.modes.state)
+	file, err := filelock.Acquire(e.layout.groupLock(groupID), e.modes.State)
 	if err != nil {
 		return nil, fmt.Errorf("cannot claim the deployment group: %w", err)
 	}

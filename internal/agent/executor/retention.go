@@ -47,7 +47,7 @@ func (e *Executor) retire(d *Deployment) error {
 
 // takeAway moves a folder to where Tidy removes it, or removes it at once where it cannot be moved.
 func (e *Executor) takeAway(path string) error {
-	err := os.MkdirAll(e.layout.retired(), e.modes.private)
+	err := os.MkdirAll(e.layout.retired(), e.modes.Private)
 	if err == nil {
 		err = os.Rename(path, filepath.Join(e.layout.retired(), rand.Text()))
 	}

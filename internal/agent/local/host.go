@@ -23,11 +23,7 @@ const logName = "codedeploy-local"
 
 // openLog opens codedeploy-local.log in the configured folder, which is made when it is missing.
 func openLog(cfg config.Config) (*logfile.Daily, error) {
-	modes := logfile.Modes{Dir: 0o755, File: 0o644}
-	if cfg.Hardening.RestrictLogDir {
-		modes = logfile.Modes{Dir: 0o750, File: 0o640}
-	}
-	file, err := logfile.OpenDaily(cfg.LogDir, logName, modes)
+	file, err := logfile.OpenDaily(cfg.LogDir, logName, cfg.Modes().Logs)
 	if err != nil {
 		return nil, withAdvice(err, "log_dir", os.Geteuid())
 	}
@@ -36,11 +32,7 @@ func openLog(cfg config.Config) (*logfile.Daily, error) {
 
 // claimRoot makes the deployment root before anything else happens, so that a person without the right to is told what to do.
 func claimRoot(cfg config.Config) error {
-	mode := fs.FileMode(0o755)
-	if cfg.Hardening.RestrictAgentDirs {
-		mode = 0o711
-	}
-	if err := os.MkdirAll(cfg.RootDir, mode); err != nil {
+	if err := os.MkdirAll(cfg.RootDir, cfg.Modes().Passable); err != nil {
 		return withAdvice(fmt.Errorf("cannot make the deployment root: %w", err), "root_dir", os.Geteuid())
 	}
 	return checkRoot(cfg)

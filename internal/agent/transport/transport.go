@@ -29,7 +29,7 @@ func New(cfg config.Config) (*http.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &http.Client{Transport: &http.Transport{
+	return &http.Client{CheckRedirect: stay, Transport: &http.Transport{
 		Proxy:                 proxy,
 		DialContext:           (&net.Dialer{Timeout: connectTimeout}).DialContext,
 		TLSClientConfig:       &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
@@ -39,6 +39,9 @@ func New(cfg config.Config) (*http.Client, error) {
 		MaxIdleConnsPerHost:   4,
 	}}, nil
 }
+
+// stay keeps a signed request, and with it the session token in its headers, where it was sent.
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // proxyOf returns the choice of proxy: the one of the configuration for everything but this machine itself, else the one of
 // the environment.
