@@ -48,6 +48,7 @@ func (e *Executor) install(ctx context.Context, d *Deployment) (note string, err
 func (e *Executor) installOptions(d *Deployment, app *loadedAppSpec) install.Options {
 	return install.Options{
 		Archive:          e.layout.deployment(d.GroupID, d.ID).archive(),
+		Root:             e.layout.root,
 		AppSpec:          app.AppSpec,
 		AppSpecPath:      app.path,
 		Behavior:         d.FileExistsBehavior,

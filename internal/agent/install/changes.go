@@ -163,6 +163,14 @@ func (p *Plan) conflict(path string, m meta, reason string, args ...any) Change 
 	}
 }
 
+// advice is what to do about a conflict: the usual, unless another deployment group would miss what is there.
+func (p *Plan) advice(c Change, usual string) string {
+	if c.DeploymentGroup == "" || c.DeploymentGroup+cleanupSuffix == filepath.Base(p.options.CleanupFile) {
+		return usual
+	}
+	return fmt.Sprintf("What the deployment group %s installed is not for this group to remove: deploy it with that group, or change the destination in the AppSpec", c.DeploymentGroup)
+}
+
 // holder says whose the thing in the way is, "" when nothing is known.
 func (c Change) holder() string {
 	switch {

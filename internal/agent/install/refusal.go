@@ -2,6 +2,7 @@ package install
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -28,9 +29,11 @@ func (r *Refusal) Error() string {
 		text += fmt.Sprintf("; and %d more", more)
 	}
 	text += ". " + unchanged
-	for i, c := range r.Conflicts {
-		if c.Advice != "" && (i == 0 || c.Advice != r.Conflicts[i-1].Advice) {
-			return text + ". " + c.Advice
+	var advice []string
+	for _, c := range r.Conflicts[:min(len(r.Conflicts), mostNamed)] {
+		if c.Advice != "" && !slices.Contains(advice, c.Advice) {
+			advice = append(advice, c.Advice)
+			text += ". " + c.Advice
 		}
 	}
 	return text
