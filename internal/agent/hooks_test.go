@@ -127,13 +127,13 @@ func TestMissingScriptFailsBeforeAnythingChanges(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)
 	app := h.path("app")
-	revision := oneHook("#!/bin/sh\n", "location: hok.sh")
+	revision := oneHook("#!/bin/sh\n", "location: hok.sh\n    - location: other.sh")
 	revision["appspec.yml"] += "files:\n  - source: hook.sh\n    destination: " + app + "\n"
 	end := h.deploy(h.put("d-EARLY", revision.zip(t)))["Install"]
 	if end.ErrorCode != awsapi.CodeScriptMissing || end.ScriptName != "hok.sh" {
 		t.Errorf("Install = %+v, want code %d", end, awsapi.CodeScriptMissing)
 	}
-	wantContains(t, "message", end.Message, `Did you mean "hook.sh"`, "AfterInstall would fail, so nothing was changed on this host")
+	wantContains(t, "message", end.Message, `Did you mean "hook.sh"`, "AfterInstall would fail, so nothing was changed on this host; also: script other.sh")
 	if exists(app) {
 		t.Error("the application's folder was made")
 	}

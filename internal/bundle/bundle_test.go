@@ -454,7 +454,7 @@ func TestWrongTypes(t *testing.T) {
 		text string
 	}{
 		"tar called tgz": {tarOf(t, file), Tgz, "not compressed with gzip although its bundle type is tgz"},
-		"zip called tar": {zipOf(t, file), Tar, "it is a zip archive; register the revision with bundle type zip"},
+		"zip called tar": {zipOf(t, file), Tar, "it is a zip archive; register the revision with bundle type zip (codedeploy-local: --type zip)"},
 		"tar called zip": {tarOf(t, file), Zip, "not a zip archive"},
 		"tgz called zip": {tgzOf(t, file), Zip, "register the revision with bundle type tgz"},
 		"zip called tgz": {zipOf(t, file), Tgz, "register the revision with bundle type zip"},

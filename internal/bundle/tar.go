@@ -123,9 +123,9 @@ func decompress(r *bufio.Reader, t Type) (io.Reader, error) {
 	case len(magic) == 0:
 		return nil, &Error{Message: "it is empty; pack and upload it again"}
 	case bytes.HasPrefix(magic, []byte("PK\x03\x04")):
-		return nil, &Error{Message: "it is a zip archive; register the revision with bundle type zip"}
+		return nil, &Error{Message: "it is a zip archive; register the revision with bundle type zip (codedeploy-local: --type zip)"}
 	case t == Tgz:
-		return nil, &Error{Message: "it is not compressed with gzip although its bundle type is tgz; a plain tar has bundle type tar"}
+		return nil, &Error{Message: "it is not compressed with gzip although its bundle type is tgz; a plain tar has bundle type tar (codedeploy-local: --type tar)"}
 	case bytes.HasPrefix(magic, []byte("BZh")):
 		return bzip2.NewReader(r), nil
 	case bytes.HasPrefix(magic, []byte("\xfd7zXZ\x00")):

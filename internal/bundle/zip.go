@@ -56,7 +56,7 @@ func openZip(path string) (*zip.ReadCloser, error) {
 	case err == nil, errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
 		return archive, err
 	case isGzip(path):
-		return nil, &Error{Message: "it is compressed with gzip and no zip archive; register the revision with bundle type tgz"}
+		return nil, &Error{Message: "it is compressed with gzip and no zip archive; register the revision with bundle type tgz (codedeploy-local: --type tgz)"}
 	}
 	return nil, &Error{Message: "it is not a zip archive or is cut off (" + err.Error() + "); pack and upload it again", Err: err}
 }

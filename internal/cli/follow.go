@@ -1,12 +1,14 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -116,7 +118,7 @@ func outcome(info *awsapi.DeploymentInfo) error {
 }
 
 // look shows how the deployment stands, and returns it when it has ended. The order matters: an event is asked for before
-// its output, and shown after it, so that the end of an event comes below its last line.
+// its output, so that the end of an event comes below its last line.
 func (f *follower) look(ctx context.Context) (*awsapi.DeploymentInfo, error) {
 	var d awsapi.GetDeploymentOutput
 	var targets []*awsapi.InstanceTarget
@@ -128,21 +130,25 @@ func (f *follower) look(ctx context.Context) (*awsapi.DeploymentInfo, error) {
 		if d.DeploymentInfo.Status == awsapi.DeploymentStatusCreated {
 			return nil // the API shows targets of what has begun
 		}
-		ids, err := f.client.targetIDs(ctx, f.id, f.host)
+		ids, err := []string{f.host}, error(nil)
+		if f.host == "" {
+			ids, err = f.client.targetIDs(ctx, f.id)
+		}
 		if err == nil {
 			targets, err = f.client.targets(ctx, f.id, ids)
 		}
 		return err
 	})
-	for n := 1; err == nil && n > 0; {
-		n, err = f.output(ctx, 0)
+	var output []awsapi.LogChunk
+	for more := true; err == nil && more; {
+		var chunks []awsapi.LogChunk
+		chunks, err = f.output(ctx, 0)
+		output, more = append(output, chunks...), len(chunks) > 0
 	}
 	if err != nil {
 		return nil, err
 	}
-	for _, t := range targets {
-		f.events(t)
-	}
+	f.happened(targets, output)
 	if !isEnd(d.DeploymentInfo.Status) {
 		return nil, nil
 	}
@@ -154,17 +160,74 @@ func isEnd(s awsapi.DeploymentStatus) bool {
 	return s == awsapi.DeploymentStatusSucceeded || s == awsapi.DeploymentStatusFailed || s == awsapi.DeploymentStatusStopped
 }
 
-// events shows what has changed on a host. The events of one on which nothing was done are not worth a line each.
-func (f *follower) events(t *awsapi.InstanceTarget) {
-	host := awsapi.Value(t.TargetId)
-	for _, e := range t.LifecycleEvents {
-		key := host + "/" + awsapi.Value(e.LifecycleEventName)
-		begun := e.Status == awsapi.LifecycleEventStatusInProgress || ended(e.Status)
-		if !begun || f.shown[key] == e.Status || t.Status == awsapi.TargetStatusSkipped {
-			continue
+// happening is something to show, and when it was.
+type happening struct {
+	at   int64 // milliseconds since 1970
+	show func()
+}
+
+// happened shows what has changed and what was written, of all hosts in the order of time.
+func (f *follower) happened(targets []*awsapi.InstanceTarget, output []awsapi.LogChunk) {
+	written := map[string][]awsapi.LogLine{} // by host and event
+	for _, c := range output {
+		written[c.Host+"/"+c.Event] = append(written[c.Host+"/"+c.Event], c.Lines...)
+	}
+	var all []happening
+	for _, t := range targets {
+		all = append(all, f.onHost(t, written)...)
+	}
+	slices.SortStableFunc(all, func(a, b happening) int { return cmp.Compare(a.at, b.at) })
+	for _, h := range all {
+		h.show()
+	}
+	for _, c := range output {
+		if _, left := written[c.Host+"/"+c.Event]; left { // it began after the targets were asked for
+			f.lines([]awsapi.LogChunk{c})
 		}
-		f.shown[key] = e.Status
-		f.show.event(host, e)
+	}
+}
+
+// onHost returns what has happened on a host, and takes its lines from written. Its events follow one another, and the lines
+// of each lie between its start and its end, whatever the host's clock says. The events of a host on which nothing was done
+// are not worth a line each.
+func (f *follower) onHost(t *awsapi.InstanceTarget, written map[string][]awsapi.LogLine) (all []happening) {
+	host, now := awsapi.Value(t.TargetId), int64(0)
+	add := func(at int64, show func()) {
+		now = max(now, at)
+		all = append(all, happening{now, show})
+	}
+	for _, e := range t.LifecycleEvents {
+		name := awsapi.Value(e.LifecycleEventName)
+		key, over := host+"/"+name, ended(e.Status)
+		news := (over || e.Status == awsapi.LifecycleEventStatusInProgress) && f.shown[key] != e.Status && t.Status != awsapi.TargetStatusSkipped
+		if news {
+			f.shown[key] = e.Status
+		}
+		start := e.StartTime.UnixMilli()
+		if news && !over {
+			add(start, func() { f.show.event(host, e) })
+		}
+		for _, l := range written[key] {
+			at := max(l.Time, start)
+			if over {
+				at = min(at, e.EndTime.UnixMilli())
+			}
+			add(at, func() { f.show.line(host, name, l) })
+		}
+		delete(written, key)
+		if news && over {
+			add(e.EndTime.UnixMilli(), func() { f.show.event(host, e) })
+		}
+	}
+	return all
+}
+
+// lines shows output as it came.
+func (f *follower) lines(output []awsapi.LogChunk) {
+	for _, c := range output {
+		for _, l := range c.Lines {
+			f.show.line(c.Host, c.Event, l)
+		}
 	}
 }
 
@@ -175,14 +238,16 @@ func (f *follower) watch(ctx context.Context, d time.Duration) error {
 		if left < time.Millisecond {
 			return nil
 		}
-		if _, err := f.output(ctx, left); err != nil {
+		chunks, err := f.output(ctx, left)
+		if err != nil {
 			return err
 		}
+		f.lines(chunks)
 	}
 }
 
-// output shows the next part of the log, for which it may wait, and returns how many chunks it had.
-func (f *follower) output(ctx context.Context, wait time.Duration) (chunks int, err error) {
+// output returns the next part of the log, for which it may wait.
+func (f *follower) output(ctx context.Context, wait time.Duration) (chunks []awsapi.LogChunk, err error) {
 	in := awsapi.GetDeploymentLogInput{DeploymentId: &f.id, After: f.after, WaitMilliseconds: wait.Milliseconds()}
 	if f.host != "" {
 		in.Host = &f.host
@@ -192,13 +257,8 @@ func (f *follower) output(ctx context.Context, wait time.Duration) (chunks int, 
 		out, err = f.client.log(ctx, &in)
 		return err
 	})
-	for _, c := range out.Chunks {
-		for _, l := range c.Lines {
-			f.show.line(c.Host, c.Event, l)
-		}
-	}
 	f.after = max(f.after, out.After)
-	return len(out.Chunks), err
+	return out.Chunks, err
 }
 
 // patiently repeats a call while the server is away. One that never answered is not waited for: its address may be wrong.

@@ -241,6 +241,44 @@ func TestFollowShowsLinesWhileTheScriptRuns(t *testing.T) {
 	}
 }
 
+// TestFollowShowsThePastInItsOrder: the hosts' clocks are years behind, one host fails, and all is over.
+func TestFollowShowsThePastInItsOrder(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, "web-1", "web-2")
+	id := f.deploy()
+	f.agents["web-1"].succeed("ValidateService")
+	work, event := f.agents["web-2"].take()
+	f.agents["web-2"].write(work, "stop.sh", "broken "+event)
+	f.agents["web-2"].complete(work, awsapi.CommandStatusFailed, `{"error_code":4,"script_name":"stop.sh","message":"exit code 3","log":""}`)
+	out, ended := f.follow(t.Context(), id, "", false)
+	if err := <-ended; err != nil {
+		t.Errorf("followed to %v, want success", err)
+	}
+	rest := out.String()
+	for _, want := range []string{
+		"web-1        Install          Succeeded", "| AfterInstall on web-1", "| done", "web-1        AfterInstall     Succeeded",
+		"web-1        ApplicationStart Succeeded", "| ValidateService on web-1", "web-1        ValidateService  Succeeded",
+		"| broken ", "ScriptFailed: exit code 3", "but not on all hosts: 1 failed, 0 skipped",
+	} {
+		_, after, found := strings.Cut(rest, want)
+		if !found {
+			t.Fatalf("%q is missing, or not in its place, in:\n%s", want, out)
+		}
+		rest = after
+	}
+}
+
+func TestLogsOfAHostThatTakesNoPart(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, "web-1", "web-2")
+	id := f.deploy()
+	f.agents["web-1"].take()
+	l := logReader{client: f.client, id: id, host: "nope", line: plainLines(t.Output(), false)}
+	if _, err := l.print(t.Context()); exitCode(err) != 1 || !strings.Contains(fmt.Sprint(err), "no host nope takes part") || !strings.Contains(fmt.Sprint(err), "web-1, web-2") {
+		t.Errorf("exit %d with %v, want 1 and the hosts that do take part", exitCode(err), err)
+	}
+}
+
 func TestFollowTellsHowItEnded(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, "web-1")

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -71,9 +73,14 @@ type logReader struct {
 
 // print prints the log host by host, in the order of the deployment, and returns how many lines it has.
 func (l *logReader) print(ctx context.Context) (lines int, err error) {
-	hosts, err := l.client.targetIDs(ctx, l.id, l.host)
-	if err != nil {
+	hosts, err := l.client.targetIDs(ctx, l.id)
+	switch {
+	case err != nil:
 		return 0, err
+	case l.host != "" && !slices.Contains(hosts, l.host):
+		return 0, fmt.Errorf("no host %s takes part in deployment %s; these do: %s", l.host, l.id, strings.Join(hosts, ", "))
+	case l.host != "":
+		hosts = []string{l.host}
 	}
 	for _, host := range hosts {
 		n, err := l.printHost(ctx, host)

@@ -11,11 +11,8 @@ import (
 // maxTargets is how many targets one call may ask for (service.md 2.6).
 const maxTargets = 25
 
-// targetIDs returns the ids of a deployment's targets, or host alone when it is not "".
-func (c *client) targetIDs(ctx context.Context, deployment, host string) (ids []string, err error) {
-	if host != "" {
-		return []string{host}, nil
-	}
+// targetIDs returns the ids of a deployment's targets.
+func (c *client) targetIDs(ctx context.Context, deployment string) (ids []string, err error) {
 	in := awsapi.ListDeploymentTargetsInput{DeploymentId: &deployment}
 	for {
 		var page awsapi.ListDeploymentTargetsOutput

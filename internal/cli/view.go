@@ -52,10 +52,18 @@ func (v *textView) event(host string, e awsapi.LifecycleEvent) {
 func (v *textView) deployment(info *awsapi.DeploymentInfo) {
 	took := info.CompleteTime.Sub(info.CreateTime.Time).Round(time.Millisecond)
 	if info.Status == awsapi.DeploymentStatusSucceeded {
-		fmt.Fprintf(v.out, "  %s in %s\n", v.style.good("Succeeded"), took)
+		fmt.Fprintf(v.out, "  %s in %s%s\n", v.style.good("Succeeded"), took, without(info.DeploymentOverview))
 		return
 	}
 	fmt.Fprintf(v.out, "  %s after %s\n", v.style.bad(string(info.Status)), took)
+}
+
+// without tells on how many hosts a deployment is not, "" when it is on all: it may succeed all the same.
+func without(o *awsapi.DeploymentOverview) string {
+	if o == nil || awsapi.Value(o.Failed)+awsapi.Value(o.Skipped) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", but not on all hosts: %d failed, %d skipped", awsapi.Value(o.Failed), awsapi.Value(o.Skipped))
 }
 
 // jsonView shows a deployment to programs: an object per line.

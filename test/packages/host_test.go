@@ -141,7 +141,7 @@ func (h *host) installStock(t *testing.T) {
 }
 
 func replaceStock(t *testing.T, h *host) {
-	h.expect(t, 0, "/packages/install auto", "stock agent: stop", "not started: systemd does not run here", "-1 is installed\n")
+	h.expect(t, 0, "/packages/install auto", "stock agent: stop", "not started: systemd does not run here", "-1 is installed\n", "then start it: service codedeploy-agent start\n")
 	h.expect(t, 0, dpkg.query, version(t)+"-1")
 	if h.exists("opt/codedeploy-agent/lib") {
 		t.Error("the stock agent's files are left")
@@ -314,7 +314,7 @@ func hear(t *testing.T, socket *net.UnixConn, assignment string) {
 func remove(t *testing.T, h *host) {
 	h.expect(t, 0, service+" start")
 	pid := h.pid(t)
-	h.expect(t, 0, "/packages/uninstall", "codedeploy-agent is not installed\n")
+	h.expect(t, 0, "/packages/uninstall", "codedeploy-agent was removed\n")
 	// Whose child it is now decides when the entry of an ended process goes away.
 	if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil && !strings.Contains(string(stat), ") Z ") {
 		t.Errorf("the agent still runs: %s", stat)
@@ -336,7 +336,7 @@ func remove(t *testing.T, h *host) {
 }
 
 func purge(t *testing.T, h *host) {
-	h.expect(t, 0, "/packages/uninstall --purge", "codedeploy-agent is not installed\n")
+	h.expect(t, 0, "/packages/uninstall --purge", "codedeploy-agent was removed\n")
 	for _, path := range []string{"opt/codedeploy-agent", "etc/codedeploy-agent", "var/log/aws", "etc/init.d/codedeploy-agent"} {
 		if h.exists(path) {
 			out, _ := h.sh(t, "find /"+path)

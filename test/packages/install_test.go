@@ -61,16 +61,16 @@ func TestInstallAndUninstall(t *testing.T) {
 		t.Run(m.kind, func(t *testing.T) {
 			t.Parallel()
 			c := m.chroot(t)
-			c.expect(t, 0, withRPM+"/packages/install "+m.kind, "codedeploy-agent "+version(t)+"-1 is installed\n")
+			c.expect(t, 0, withRPM+"/packages/install "+m.kind, "codedeploy-agent "+version(t)+"-1 is installed\n", "codedeploy.onpremises.yml", "then start it: ")
 			c.expect(t, 0, m.query, version(t)+"-1")
 			c.expect(t, 3, "/opt/codedeploy-agent/bin/codedeploy-agent status", "error: No AWS CodeDeploy agent running")
 			c.expect(t, 0, withRPM+"/packages/install "+m.kind, "codedeploy-agent "+version(t)+"-1 is installed already\n")
 			c.write(t, "opt/codedeploy-agent/deployment-root/kept", "by a deployment", 0o644)
-			c.expect(t, 0, withRPM+"/opt/codedeploy-agent/bin/uninstall "+m.kind, "codedeploy-agent is not installed\n")
+			c.expect(t, 0, withRPM+"/opt/codedeploy-agent/bin/uninstall "+m.kind, "codedeploy-agent was removed\n")
 			if !c.exists("opt/codedeploy-agent/deployment-root/kept") {
 				t.Error("a removal without --purge took the deployments away")
 			}
-			c.expect(t, 0, withRPM+"/packages/uninstall --purge "+m.kind, "codedeploy-agent is not installed\n")
+			c.expect(t, 0, withRPM+"/packages/uninstall --purge "+m.kind, "codedeploy-agent was removed\n")
 			for _, path := range []string{"opt/codedeploy-agent", "etc/codedeploy-agent", "var/log/aws/codedeploy-agent"} {
 				if c.exists(path) {
 					t.Errorf("%s is left after a purge", path)

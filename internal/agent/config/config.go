@@ -35,7 +35,7 @@ type Config struct {
 	HTTPReadTimeout           time.Duration // must exceed the time the service holds a poll
 	MaxRevisions              int           // deployments kept per group, the current one included
 	OnPremisesConfigFile      string
-	ProxyURI                  string // may hold user:password, so never log it
+	ProxyURI                  *url.URL // nil = the one of the environment; may hold user:password, so never log it
 	UseFIPSMode               bool
 	DeployControlEndpoint     string // full URL instead of the one computed from the region
 	S3EndpointOverride        string
@@ -149,7 +149,7 @@ func (c *Config) settings() map[string]setting {
 		"http_read_timeout":                seconds(&c.HTTPReadTimeout),
 		"max_revisions":                    count(&c.MaxRevisions),
 		"on_premises_config_file":          text(&c.OnPremisesConfigFile),
-		"proxy_uri":                        text(&c.ProxyURI),
+		"proxy_uri":                        proxy(&c.ProxyURI),
 		"use_fips_mode":                    boolean(&c.UseFIPSMode),
 		"deploy_control_endpoint":          text(&c.DeployControlEndpoint),
 		"s3_endpoint_override":             text(&c.S3EndpointOverride),
@@ -379,6 +379,18 @@ func size(dst *int64) setting {
 			return nil
 		}
 		return fmt.Errorf("%q is no size; write bytes, or a number with a unit such as 500MB or 1GiB", v)
+	}
+}
+
+// proxy does not quote what it refuses, which may hold a password.
+func proxy(dst **url.URL) setting {
+	return func(v string) error {
+		address, err := url.Parse(v)
+		if err != nil || address.Host == "" {
+			return errors.New("this is no URL such as http://proxy:3128")
+		}
+		*dst = address
+		return nil
 	}
 }
 

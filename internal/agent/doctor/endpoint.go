@@ -89,9 +89,9 @@ func (s setup) route(u *url.URL) route {
 	switch {
 	case err != nil:
 		return route{err: fmt.Errorf("%s is no URL such as http://proxy:3128", name)}
-	case s.ProxyURI != "" && proxy == nil:
+	case s.ProxyURI != nil && proxy == nil:
 		return route{why: "the service is on this machine"}
-	case s.ProxyURI != "":
+	case s.ProxyURI != nil:
 		return route{proxy: proxy, why: "proxy_uri"}
 	case proxy != nil:
 		return route{proxy: proxy, why: name}

@@ -22,8 +22,8 @@ func TestConfiguration(t *testing.T) {
 		{"colour", "red", doctor.Warning, "colour (line"},
 		{"max_revisions", "none", doctor.Failed, "no whole number"},
 		{"deploy_control_endpoint", "http://deploy.invalid", doctor.Warning, "use https"},
-		{"ca_file", "/nowhere.pem", doctor.Failed, "/nowhere.pem"},
-		{"proxy_uri", "someone:" + proxyPassword, doctor.Failed, "proxy_uri is no URL"},
+		{"ca_file", "/nowhere.pem", doctor.Failed, "(ca_file): open /nowhere.pem"},
+		{"proxy_uri", "someone:" + proxyPassword, doctor.Failed, ": proxy_uri: this is no URL"},
 	} {
 		p := newPatient(t, "http://127.0.0.1:1")
 		p.keys[tt.key] = tt.value

@@ -93,6 +93,7 @@ func TestClock(t *testing.T) {
 // users.md 15: keys that were replaced, and what else the service may answer.
 func TestAnswersOfTheService(t *testing.T) {
 	t.Parallel()
+	const registration = "aws deploy register-on-premises-instance --instance-name NAME --iam-user-arn arn:aws:iam::123456789012:user/host-1"
 	answered := func(status int, name, message string) answer {
 		return answer{status, `{"__type":"` + name + `","message":"` + message + `"}`}
 	}
@@ -102,7 +103,9 @@ func TestAnswersOfTheService(t *testing.T) {
 		word   string
 	}{
 		{unknownDeployment, doctor.OK, "accepts this host's keys"},
-		{answered(400, "ClientException", "arn:aws:iam::123456789012:user/host-1 is not the caller"), doctor.Warning, "one registration"},
+		{answered(400, "ClientException", "arn:aws:iam::123456789012:user/host-1 is not the caller"), doctor.Failed, registration},
+		{answered(400, "ClientException", "the root access key belongs to no host"), doctor.Failed, registration},
+		{answered(400, "AccessDeniedException", "not authorized"), doctor.Failed, registration},
 		{answered(403, "InvalidSignatureException", "it does not match "+secretKey), doctor.Failed, "secret key"},
 		{answered(403, "InvalidSignatureException", strings.Repeat("canonical request ", 50)+secretKey), doctor.Failed, "secret key"},
 		{answered(400, "com.amazonaws#UnrecognizedClientException", "there is no key AKIDEXAMPLE"), doctor.Failed, "register this host again"},
@@ -155,7 +158,7 @@ func TestProxies(t *testing.T) {
 func TestServiceThatIsAway(t *testing.T) {
 	t.Parallel()
 	r := newPatient(t, "http://127.0.0.1:1").examine(t.Context())
-	r.want("command service", doctor.Failed, "127.0.0.1:1 cannot be reached", "connection refused", "deploy_control_endpoint")
+	r.want("command service", doctor.Failed, "127.0.0.1:1 cannot be reached", "connection refused", "does the server run?", "deploy_control_endpoint")
 	r.want("S3", doctor.Failed, "s3_endpoint_override")
 	r.want("TLS", doctor.Skipped)
 	r.want("clock", doctor.Skipped)

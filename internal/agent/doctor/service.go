@@ -8,10 +8,12 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"grapnel/internal/agent"
+	"grapnel/internal/agent/identity"
 	"grapnel/internal/awsapi"
 	"grapnel/internal/awsjson"
 )
@@ -22,8 +24,11 @@ func (e *endpoint) reached(setting string, r *Result) bool {
 	case none:
 		return true
 	case byDistance:
-		r.fail(fmt.Sprintf("%s cannot be reached: %s", e.url.Host, plain(e.visit().err)),
-			"open the way in firewalls, security groups and routes; or correct "+setting+"; or set proxy_uri")
+		advice := "open the way in firewalls, security groups and routes; or correct " + setting + "; or set proxy_uri"
+		if errors.Is(e.visit().err, syscall.ECONNREFUSED) {
+			advice = "nothing listens there: does the server run? If it does, correct " + setting + "; rarely, a firewall refuses"
+		}
+		r.fail(fmt.Sprintf("%s cannot be reached: %s", e.url.Host, plain(e.visit().err)), advice)
 	default:
 		r.skip("%s: %s", e.url.Host, stop)
 	}
@@ -52,7 +57,7 @@ func (x *examination) checkService(ctx context.Context, e endpoints, r *Result) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, visitLimit)
 	defer cancel()
-	e.command.judge(agent.Probe(ctx, s.Config, id.Identity, s.client), id.HostID, withoutKeys(keys), r)
+	e.command.judge(agent.Probe(ctx, s.Config, id.Identity, s.client), id.Identity, withoutKeys(keys), r)
 }
 
 // withoutKeys takes keys out of what a service says: some quote the request that they refuse, its session token included. What
@@ -78,8 +83,21 @@ func withoutKeys(keys aws.Credentials) func(message string) string {
 // notAllowed are the names by which services say that the caller is known and may not (service.md 1).
 var notAllowed = []string{awsjson.AccessDeniedException, "AccessDenied", "NotAuthorized"}
 
+// registration is what makes a service know this host.
+func registration(id identity.Identity) string {
+	option := "--iam-user-arn"
+	switch {
+	case !id.OnPremises:
+		return "let the instance's role call codedeploy-commands (policy AmazonEC2RoleforAWSCodeDeploy, or the one of enable_auth_policy)"
+	case strings.HasPrefix(id.HostID, "arn:") && strings.Contains(id.HostID, ":sts:"):
+		option = "--iam-session-arn"
+	}
+	return fmt.Sprintf("register this host: aws deploy register-on-premises-instance --instance-name NAME %s %s; its on-premises file must have this "+
+		"ARN and the keys that were made for it, and in AWS these must be allowed to call codedeploy-commands (see enable_auth_policy)", option, id.HostID)
+}
+
 // judge says what the service's answer to a call for nothing means.
-func (e *endpoint) judge(err error, hostID string, clean func(string) string, r *Result) {
+func (e *endpoint) judge(err error, id identity.Identity, clean func(string) string, r *Result) {
 	host := e.url.Host
 	var answer *awsjson.Error
 	if !errors.As(err, &answer) {
@@ -89,9 +107,10 @@ func (e *endpoint) judge(err error, hostID string, clean func(string) string, r 
 	seen := fmt.Sprintf("%s answers %s: %s", host, answer.Name, clean(answer.Message))
 	complaint := awsjson.BadCredentials(err)
 	switch {
-	case answer.Name == awsapi.ClientException && strings.Contains(answer.Message, hostID):
+	case slices.Contains(notAllowed, answer.Name), answer.Name == awsapi.ClientException &&
+		(strings.Contains(answer.Message, id.HostID) || strings.Contains(answer.Message, "belongs to no host")):
 		// Of the deployment that was asked for the service knows nothing: what it can object to in this host's name is the name.
-		r.warn(seen, "the service has something against this host's name: it must be the one that the keys were made for; take both from one registration")
+		r.fail(seen, registration(id))
 	case answer.Name == awsapi.ClientException:
 		r.saw("%s accepts this host's keys", host)
 	case complaint == awsjson.WrongSignature:
@@ -100,8 +119,6 @@ func (e *endpoint) judge(err error, hostID string, clean func(string) string, r 
 		r.fail(seen, "the access key is unknown or was deleted: register this host again, or write its newer keys into the on-premises file")
 	case complaint == awsjson.Expired:
 		r.fail(seen, "the session has ended: see what should renew the credentials file, and the clock")
-	case slices.Contains(notAllowed, answer.Name):
-		r.fail(seen, "let the host's role or user call codedeploy-commands (policy AmazonEC2RoleforAWSCodeDeploy, or the one of enable_auth_policy)")
 	case answer.Name == awsjson.UnknownOperationException:
 		r.fail(seen, "this address is no command service of this kind: look at deploy_control_endpoint and enable_auth_policy")
 	case answer.Status >= http.StatusInternalServerError || awsjson.Throttled(err):

@@ -41,6 +41,7 @@ type Deployment struct {
 	FileExistsBehavior string   // DISALLOW, OVERWRITE or RETAIN; the AppSpec's own goes before it
 	PossibleEvents     []string // nil when nobody said
 	Revision           source.Revision
+	WayPast            string // how to deploy although scripts of the revision installed before fail, "" for the service's way
 	ReuseArchiveFrom   string // id of an earlier deployment of the group with the same revision, "" for none (agent.md 10.5)
 }
 

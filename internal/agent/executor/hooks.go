@@ -36,6 +36,7 @@ func (e *Executor) hook(ctx context.Context, event string, d *Deployment, w Watc
 		event:    event,
 		from:     from,
 		env:      hookEnvironment(e.env, event, d),
+		wayPast:  wayPast(event, d),
 		confined: e.cfg.Hardening.RejectPathTraversal,
 		dir:      e.workDir,
 		log:      log,
@@ -55,6 +56,7 @@ type scriptRun struct {
 	event    string
 	from     chosen
 	env      []string
+	wayPast  string
 	confined bool // to scripts of the bundle
 	dir      string
 	log      *hookLog
@@ -179,7 +181,7 @@ func outsideRefused(s appspec.Script) *ScriptError {
 // before DownloadBundle run the scripts of the previous revision.
 func (r scriptRun) blame(f *ScriptError) error {
 	if r.from.previous {
-		f.Message += fmt.Sprintf(" (a script of the revision installed before this one, in %s)%s", r.from.dir.archive(), wayPast(r.event))
+		f.Message += fmt.Sprintf(" (a script of the revision installed before this one, in %s)%s", r.from.dir.archive(), r.wayPast)
 	}
 	f.Log = r.log.lastLines()
 	r.log.line("", []byte(f.Message))

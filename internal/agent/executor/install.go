@@ -48,6 +48,7 @@ func (e *Executor) install(ctx context.Context, d *Deployment) (note string, err
 func (e *Executor) installOptions(d *Deployment, app *loadedAppSpec) install.Options {
 	return install.Options{
 		Archive:          e.layout.deployment(d.GroupID, d.ID).archive(),
+		Root:             e.layout.root,
 		AppSpec:          app.AppSpec,
 		AppSpecPath:      app.path,
 		Behavior:         d.FileExistsBehavior,
@@ -57,6 +58,19 @@ func (e *Executor) installOptions(d *Deployment, app *loadedAppSpec) install.Opt
 		Hardening:        e.cfg.Hardening,
 		Log:              e.log,
 	}
+}
+
+// CheckEvents says before Install, of a revision's folder, that Install will refuse its hooks. An AppSpec that cannot be read is Install's to tell.
+func CheckEvents(folder string, d *Deployment) error {
+	path, err := appspec.Find(folder, d.AppSpecFilename)
+	if err != nil {
+		return nil
+	}
+	app, err := appspec.ParseFile(path)
+	if err != nil {
+		return nil
+	}
+	return checkEvents(&loadedAppSpec{app, path}, d)
 }
 
 // checkEvents compares the AppSpec's hooks with the events that the service knows, if it told them (agent.md 5.3).

@@ -38,13 +38,6 @@ type PlannedScript struct {
 	Fails    bool   `json:"fails,omitempty"`   // the problem is certain
 }
 
-// Starts reports whether nothing is known that would stop the deployment.
-func (p *Preview) Starts() bool {
-	return len(p.Failures) == 0 &&
-		!slices.ContainsFunc(p.Changes, func(c install.Change) bool { return c.Action == install.Conflict }) &&
-		!slices.ContainsFunc(p.Scripts, func(s PlannedScript) bool { return s.Fails })
-}
-
 // Preview says what Run would do for the events, one after the other. It brings and unpacks the bundle in temp, a folder
 // that the caller removes, and changes nothing else. An error means that it was broken off.
 func (e *Executor) Preview(ctx context.Context, d *Deployment, events []string, temp string) (*Preview, error) {
@@ -81,6 +74,7 @@ type preview struct {
 	events     []string
 	temp       deploymentDir
 	unpacked   bool
+	refused    []string // paths that Install refuses, each told among the failures
 	out        *Preview
 }
 
@@ -184,7 +178,14 @@ func (p *preview) install(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.out.Changes = append(p.out.Changes, plan.Changes()...)
+	for _, c := range plan.Changes() {
+		if c.Action != install.Refused {
+			p.out.Changes = append(p.out.Changes, c)
+			continue
+		}
+		p.refused = append(p.refused, c.Path)
+		p.out.Failures = append(p.out.Failures, strings.TrimSuffix(c.Reason+". "+c.Advice, ". "))
+	}
 	p.doubtConflicts()
 	return p.measure(plan.Room())
 }
@@ -249,8 +250,7 @@ func (p *preview) measure(rooms []mount.Room) error {
 
 // refuseShortage is about the mount of the deployment root. Install has found the shortages of the others.
 func (p *preview) refuseShortage(r mount.Room) {
-	known := slices.ContainsFunc(p.out.Changes, func(c install.Change) bool { return c.Action == install.Conflict && c.Path == r.Mount })
-	if short := r.Shortage("the deployment"); short != nil && !known {
+	if short := r.Shortage("the deployment"); short != nil && !slices.Contains(p.refused, r.Mount) {
 		p.fail(short)
 	}
 }

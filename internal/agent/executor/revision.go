@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -103,7 +104,7 @@ func (l layout) scripts(event string, d *Deployment) (chosen, []appspec.Script, 
 	}
 	app, err := loadAppSpec(from.dir, d.AppSpecFilename)
 	if err != nil && from.previous {
-		return chosen{}, nil, fmt.Errorf("%s runs the scripts of the revision installed before this one: %w%s", event, err, wayPast(event))
+		return chosen{}, nil, fmt.Errorf("%s runs the scripts of the revision installed before this one: %w%s", event, err, wayPast(event, d))
 	} else if err != nil {
 		return chosen{}, nil, err
 	}
@@ -112,12 +113,12 @@ func (l layout) scripts(event string, d *Deployment) (chosen, []appspec.Script, 
 
 // wayPast says how to deploy although the previous revision is broken. Its scripts cannot be mended by a new revision, so
 // without this a bad one would block every deployment after it.
-func wayPast(event string) string {
+func wayPast(event string, d *Deployment) string {
 	info, ok := lifecycle.Lookup(lifecycle.Event(event))
 	if !ok || !info.Ignorable {
 		return ""
 	}
-	return ". To deploy past it: aws deploy create-deployment ... --ignore-application-stop-failures"
+	return ". To deploy past it: " + cmp.Or(d.WayPast, "aws deploy create-deployment ... --ignore-application-stop-failures")
 }
 
 // isHook reports whether a command names an event whose scripts this agent runs. Custom events are those that the service

@@ -23,39 +23,41 @@ type access struct {
 // ids are the numbers of an owner and a group; -1 keeps what is.
 type ids struct{ uid, gid int }
 
-// resolve turns an entry into what the kernel takes. The names must exist on this host.
-func (p *Plan) resolve(entry *appspec.Permission) (access, error) {
-	a := access{entry: entry, owner: ids{-1, -1}}
+// resolve turns an entry into what the kernel takes. The names must exist on this host; all that do not are told.
+func (p *Plan) resolve(entry *appspec.Permission) (a access, errs []error) {
+	failed := func(what string, err error) bool {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", what, err))
+		}
+		return err != nil
+	}
+	a = access{entry: entry, owner: ids{-1, -1}}
 	if entry.Mode != "" {
 		bits, err := strconv.ParseUint(entry.Mode, 8, 12)
-		if err != nil {
-			return a, fmt.Errorf("mode %q: %w", entry.Mode, err)
+		if !failed(fmt.Sprintf("mode %q", entry.Mode), err) {
+			mode := modeOf(uint32(bits))
+			a.mode = &mode
 		}
-		mode := modeOf(uint32(bits))
-		a.mode = &mode
 	}
 	if entry.Owner != "" {
 		uid, err := p.accounts.UserID(entry.Owner)
-		if err != nil {
-			return a, fmt.Errorf("owner: %w", err)
+		if !failed("owner", err) {
+			a.owner.uid = int(uid)
 		}
-		a.owner.uid = int(uid)
 	}
 	if entry.Group != "" {
 		gid, err := p.accounts.GroupID(entry.Group)
-		if err != nil {
-			return a, fmt.Errorf("group: %w", err)
+		if !failed("group", err) {
+			a.owner.gid = int(gid)
 		}
-		a.owner.gid = int(gid)
 	}
 	if len(entry.ACLs) > 0 {
 		list, err := p.resolveACL(entry.ACLs)
-		if err != nil {
-			return a, fmt.Errorf("acls: %w", err)
+		if !failed("acls", err) {
+			a.acl = list
 		}
-		a.acl = list
 	}
-	return a, nil
+	return a, errs
 }
 
 // set applies the access: chown comes last and lets the kernel clear set-id bits, as with stock agents (agent.md 8.1).

@@ -21,7 +21,8 @@ const (
 	Keep      Action = "keep"      // a file of the host that RETAIN leaves
 	Delete    Action = "delete"    // a file, link or folder of the previous Install that this one does not have
 	Mkdir     Action = "mkdir"
-	Conflict  Action = "conflict" // something that stands in the way of the whole Install
+	Conflict  Action = "conflict" // something at the path that stands in the way of the whole Install
+	Refused   Action = "refused"  // anything else for which the whole Install fails
 )
 
 // Change is what an Install does, or cannot do, to one path.
@@ -30,7 +31,7 @@ type Change struct {
 	Path   string `json:"path"`
 	Source string `json:"source,omitempty"` // path in the bundle
 	Bytes  int64  `json:"bytes,omitempty"`
-	Reason string `json:"reason,omitempty"` // of a conflict: a sentence without its end
+	Reason string `json:"reason,omitempty"` // of a conflict or refusal: a sentence without its end
 	Owner  string `json:"owner,omitempty"`  // user:group of what is there now
 	// DeploymentGroup is the id of the deployment group whose cleanup file lists what is there now.
 	DeploymentGroup string `json:"deploymentGroup,omitempty"`
@@ -160,6 +161,14 @@ func (p *Plan) conflict(path string, m meta, reason string, args ...any) Change 
 		Action: Conflict, Path: path, Reason: fmt.Sprintf(reason, args...),
 		Owner: p.ownerOf(m), DeploymentGroup: p.groupOf(path), From: p.permissionsOf(m),
 	}
+}
+
+// advice is what to do about a conflict: the usual, unless another deployment group would miss what is there.
+func (p *Plan) advice(c Change, usual string) string {
+	if c.DeploymentGroup == "" || c.DeploymentGroup+cleanupSuffix == filepath.Base(p.options.CleanupFile) {
+		return usual
+	}
+	return fmt.Sprintf("What the deployment group %s installed is not for this group to remove: deploy it with that group, or change the destination in the AppSpec", c.DeploymentGroup)
 }
 
 // holder says whose the thing in the way is, "" when nothing is known.

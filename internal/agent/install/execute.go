@@ -2,6 +2,7 @@ package install
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 )
 
@@ -110,7 +112,7 @@ func (c *copier) copyBatch(ctx context.Context, l *ledger, files []*file) error 
 		if i > 0 && ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err := c.copy(ctx, f); err != nil {
+		if err := c.copy(ctx, l, f); err != nil {
 			if f.replaced != nil {
 				l.withdraw(f.destination)
 			}
@@ -124,7 +126,7 @@ func (c *copier) copyBatch(ctx context.Context, l *ledger, files []*file) error 
 // and does not write through a link, and nobody sees half a file. In a folder that this Install has just made there is
 // nothing to replace, and nobody who relies on what is there: such a file, if it is still the first of its name, gets it
 // at once, which spares the system a tenth of all its work for many small files.
-func (c *copier) copy(ctx context.Context, f *file) error {
+func (c *copier) copy(ctx context.Context, l *ledger, f *file) error {
 	if f.in != nil && f.in.made {
 		err := c.copyTo(ctx, f, f.destination)
 		if !errors.Is(err, fs.ErrExist) {
@@ -133,7 +135,14 @@ func (c *copier) copy(ctx context.Context, f *file) error {
 	}
 	temp := tempName(f.destination)
 	err := c.copyTo(ctx, f, temp)
-	if errors.Is(err, fs.ErrExist) && os.Remove(temp) == nil { // left by a crash
+	if errors.Is(err, fs.ErrExist) {
+		if !isLeftover(temp) || os.Remove(temp) != nil {
+			temp = filepath.Join(filepath.Dir(temp), ".codedeploy-"+strings.ToLower(rand.Text()[:16]))
+			if err := l.note(temp); err != nil {
+				return err
+			}
+			defer l.withdraw(temp)
+		}
 		err = c.copyTo(ctx, f, temp)
 	}
 	if err != nil {
@@ -164,6 +173,12 @@ func tempName(destination string) string {
 	dir, base := filepath.Split(destination)
 	sum := sha256.Sum256([]byte(base))
 	return dir + ".codedeploy-" + hex.EncodeToString(sum[:8])
+}
+
+// isLeftover reports whether what has a temporary name may be what a crash left of a copy. Anything else belongs to somebody.
+func isLeftover(temp string) bool {
+	m, err := lstat(temp)
+	return err == nil && !m.mode.IsDir() && (m.uid < 0 || m.uid == os.Geteuid())
 }
 
 // tempLength is that of every temporary name, with the slash before it.

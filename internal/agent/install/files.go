@@ -52,10 +52,18 @@ func (p *Plan) place(ctx context.Context, f appspec.File) error {
 	if p.leavesArchive(f) {
 		return nil
 	}
+	if root := p.options.Root; root != "" && isBelow(resolved(destination), resolved(root)) {
+		p.refuse(destination, "files (%s): the destination %s lies in %s, where the agent keeps its own records; choose another destination", p.where(f.Line), destination, root)
+		return nil
+	}
 	itself, err := lstat(source)
 	if isAbsent(err) {
-		p.refuse(destination, "files (%s): the source %q is not in the bundle.%s", p.where(f.Line), f.Source,
-			strings.TrimSuffix(appspec.Probably(p.options.Archive, "source", f.Source), "."))
+		p.missing = append(p.missing, destination)
+		text := fmt.Sprintf("files (%s): the source %q is not in the bundle", p.where(f.Line), f.Source)
+		if probably := appspec.Probably(p.options.Archive, "source", f.Source); probably != "" {
+			text += "." + strings.TrimSuffix(probably, ".")
+		}
+		p.refuse(destination, "%s", text)
 		return nil
 	} else if err != nil {
 		return fmt.Errorf("cannot read the bundle: %w", err)
@@ -158,7 +166,9 @@ func (p *Plan) isFree(path string) bool {
 	if err != nil {
 		p.refuse(path, "cannot look at the destination: %v", err)
 	} else if found {
-		p.conflicts = append(p.conflicts, p.conflict(path, m, "%s must become a folder but exists as something else; remove it, or choose another destination", path))
+		c := p.conflict(path, m, "%s must become a folder but exists as something else", path)
+		c.Advice = p.advice(c, "Remove it, or choose another destination")
+		p.conflicts = append(p.conflicts, c)
 	}
 	return err == nil && !found
 }
@@ -246,8 +256,8 @@ func (p *Plan) collision(f *file) (wanted bool) {
 		return p.replaceable(f, m)
 	case appspec.Disallow:
 		c := p.conflict(f.destination, m, "the deployment failed because a specified file already exists at this location: %s", f.destination)
-		c.Advice = "No earlier deployment of this group put it there. Remove it, or set file_exists_behavior: OVERWRITE or RETAIN " +
-			"in the AppSpec (or --file-exists-behavior for one deployment)"
+		c.Advice = p.advice(c, "No earlier deployment of this group put it there. Remove it, or set file_exists_behavior: OVERWRITE or RETAIN "+
+			"in the AppSpec (or --file-exists-behavior for one deployment)")
 		p.conflicts = append(p.conflicts, c)
 	default:
 		p.refuse(f.destination, "%s exists, and file_exists_behavior is %q: use DISALLOW, OVERWRITE or RETAIN", f.destination, behavior)
@@ -259,7 +269,7 @@ func (p *Plan) collision(f *file) (wanted bool) {
 func (p *Plan) replaceable(f *file, m meta) bool {
 	switch {
 	case m.mode.IsDir():
-		p.refuse(f.destination, "%s is a folder on this host and a file in the bundle, which OVERWRITE does not cover", f.destination)
+		p.conflicts = append(p.conflicts, p.conflict(f.destination, m, "%s is a folder on this host and a file in the bundle, which OVERWRITE does not cover", f.destination))
 	case m.serial != 0 && m.id() == f.from.id():
 		p.refuse(f.destination, "%s is the file of the bundle itself, which cannot be copied to where it is: correct the destination in the files section of the AppSpec", f.destination)
 	default:
@@ -280,7 +290,9 @@ const (
 
 // nameable refuses a name that cannot be made, or cannot be written down in the cleanup file.
 func (p *Plan) nameable(path string) bool {
-	switch {
+	switch root := p.options.Root; {
+	case root != "" && isBelow(path, root):
+		p.refuse(path, "%s lies in %s, where the agent keeps its own records; choose another destination", path, root)
 	case strings.ContainsAny(path, "\n\x00"):
 		p.refuse(path, "the name %q holds a newline, which the record of installed files (one name on each line) cannot hold; rename it", path)
 	case len(filepath.Base(path)) > longestName:
@@ -291,6 +303,23 @@ func (p *Plan) nameable(path string) bool {
 		return true
 	}
 	return false
+}
+
+// isBelow reports whether path is dir or lies in it.
+func isBelow(path, dir string) bool {
+	return path == dir || strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/")
+}
+
+// resolved follows the links in what there is of a path.
+func resolved(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	parent := filepath.Dir(path)
+	if parent == path {
+		return path
+	}
+	return filepath.Join(resolved(parent), filepath.Base(path))
 }
 
 // inBundle names a file by its path in the bundle.

@@ -18,6 +18,7 @@ import (
 // Options say what to install and where this group's records are.
 type Options struct {
 	Archive          string // the unpacked bundle
+	Root             string // where the agent keeps its own records, which no destination may lie in; "" for nowhere
 	AppSpec          *appspec.AppSpec
 	AppSpecPath      string           // for messages
 	Behavior         string           // what the deployment wants done with files that exist already; the AppSpec's own wins
@@ -42,6 +43,7 @@ type Plan struct {
 	demands  demands
 	// conflicts are what stands in the way. A plan that has some does not run.
 	conflicts  []Change
+	missing    []string          // destinations of sources that are not in the bundle
 	installers map[string]string // group ids by path, nil until asked for
 }
 
@@ -66,7 +68,7 @@ func Preview(ctx context.Context, o Options) (*Plan, error) {
 	}
 	o.Mode = cmp.Or(o.Mode, 0o644)
 	p := &Plan{options: o, folders: map[string]*folder{}, files: map[string]*file{}}
-	for _, look := range []func(context.Context) error{p.readRecord, p.placeFiles, p.placePermissions, p.checkHost, p.measure} {
+	for _, look := range []func(context.Context) error{p.readRecord, p.placeFiles, p.placePermissions, p.checkHost, p.checkLinks, p.measure} {
 		if err := look(ctx); err != nil {
 			return nil, &unchangedError{err}
 		}
@@ -77,6 +79,9 @@ func Preview(ctx context.Context, o Options) (*Plan, error) {
 // Run removes what the previous Install made, writes the instructions and executes them. When it fails in the middle, the
 // cleanup file tells the next Install what to remove.
 func (p *Plan) Run(ctx context.Context) error {
+	if p.options.Hardening.RejectSymlinkPermissionTargets {
+		_ = p.checkLinks(ctx) // one may have come since
+	}
 	if err := p.refusal(); err != nil {
 		return err
 	}

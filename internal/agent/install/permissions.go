@@ -25,12 +25,14 @@ func (p *Plan) placePermissions(ctx context.Context) error {
 
 func (p *Plan) permit(entry *appspec.Permission, lines map[string]int) {
 	objects := p.objects(entry)
-	if len(objects) == 0 {
+	if len(objects) == 0 && !p.mayMatch(entry) {
 		return
 	}
-	resolved, err := p.resolve(entry)
-	if err != nil {
+	resolved, errs := p.resolve(entry)
+	for _, err := range errs {
 		p.refuse(entry.Object, "permissions (%s): %v", p.where(entry.Line), err)
+	}
+	if len(errs) > 0 {
 		return
 	}
 	for _, object := range objects {
@@ -47,6 +49,12 @@ func (p *Plan) permit(entry *appspec.Permission, lines map[string]int) {
 		a.path = object
 		p.accesses = append(p.accesses, &a)
 	}
+}
+
+// mayMatch reports whether an entry may be meant for what is missing in the bundle: its mistakes are told together with that.
+func (p *Plan) mayMatch(entry *appspec.Permission) bool {
+	object := filepath.Clean(entry.Object)
+	return slices.ContainsFunc(p.missing, func(path string) bool { return isBelow(path, object) || isBelow(object, path) })
 }
 
 // forbids returns why an entry cannot apply to an object, "" when it can.

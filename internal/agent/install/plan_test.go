@@ -89,7 +89,7 @@ func TestAllConflictsAtOnce(t *testing.T) {
 	o := h.revision(all, content)
 	text := h.refused(o)
 	wantContains(t, text, "/app/f00 (owned by ", "installed by the deployment group group-2)", "/app/f09", "; and 4 more")
-	if strings.Contains(text, "f10") || strings.Count(text, "already exists") != 1 || strings.Count(text, "RETAIN") != 1 {
+	if strings.Contains(text, "f10") || strings.Count(text, "already exists") != 2 || strings.Count(text, "RETAIN") != 1 {
 		t.Errorf("the message is too long: %s", text)
 	}
 	p, err := Preview(t.Context(), o)

@@ -22,6 +22,7 @@ type record struct {
 	written int64    // when the file was last written, which is the end of that Install; nanoseconds since 1970
 	// found holds the entries that are on the host, links not followed.
 	found map[string]meta
+	temps []string // copies that a crash cut off
 	// gone holds answers of goes.
 	gone map[string]bool
 	// names holds the entries that can be told under another name: a destination may lead through a link now that it did
@@ -57,7 +58,7 @@ func readRecord(ctx context.Context, path string, log *slog.Logger) (*record, er
 			return nil, fmt.Errorf("the cleanup file %s names %q, which is no absolute path; remove that line", path, entry)
 		}
 	}
-	return r, r.foresee(ctx)
+	return r, r.foresee(ctx, log)
 }
 
 // entriesOf returns the lines of a cleanup file. The last one counts only with its newline: without it a crash tore it, and
@@ -74,10 +75,7 @@ func entriesOf(data []byte) []string {
 
 // foresee looks at every entry. Whether a folder goes is found out when it is asked for (goes): most are made again, and
 // listing thousands of folders takes longer than removing them.
-func (r *record) foresee(ctx context.Context) error {
-	for _, temp := range r.unfinished() {
-		r.gone[temp] = true
-	}
+func (r *record) foresee(ctx context.Context, log *slog.Logger) error {
 	metas, absent := make([]meta, len(r.entries)), make([]bool, len(r.entries))
 	err := sideBySide(ctx, len(r.entries), func(from, to int) error {
 		for i := from; i < to; i++ {
@@ -95,7 +93,45 @@ func (r *record) foresee(ctx context.Context) error {
 			r.found[path] = metas[i]
 		}
 	}
+	r.leaveDiverted(log)
+	for _, temp := range r.unfinished() {
+		if isLeftover(temp) {
+			r.temps = append(r.temps, temp)
+			r.gone[temp] = true
+		}
+	}
 	return nil
+}
+
+// leaveDiverted drops the entries below a folder that somebody has replaced by a symbolic link since: what is found there
+// now is something else. The link itself goes.
+func (r *record) leaveDiverted(log *slog.Logger) {
+	known := map[string]bool{}
+	var diverted func(dir string) bool
+	diverted = func(dir string) bool {
+		answer, asked := known[dir]
+		if !asked {
+			parent := filepath.Dir(dir)
+			answer = r.found[dir].isLink() || parent != dir && diverted(parent)
+			known[dir] = answer
+		}
+		return answer
+	}
+	var left []string
+	r.entries = slices.DeleteFunc(r.entries, func(entry string) bool {
+		if strings.HasPrefix(entry, semanagePrefix) || !diverted(filepath.Dir(entry)) {
+			return false
+		}
+		left = append(left, entry)
+		return true
+	})
+	for _, entry := range left {
+		delete(r.found, entry)
+	}
+	if len(left) > 0 {
+		log.Warn("folders of the previous deployment were replaced by symbolic links; what was installed below them is left alone",
+			slog.Int("count", len(left)), slog.Any("first", left[:min(len(left), mostNamed)]))
+	}
 }
 
 // goes reports whether replaying removes what is at path, which it does if that is an entry and no folder that holds
@@ -167,8 +203,10 @@ func (r *record) unfinished() []string {
 // Plain files go before everything else, in no order: nothing lies in them, and no other entry is reached through them. The
 // same is true of folders that are empty by then. What is left is few.
 func (r *record) replay(ctx context.Context) (left map[string]bool, err error) {
-	for _, temp := range r.unfinished() {
-		_ = os.Remove(temp) // there is one only after a crash
+	for _, temp := range r.temps {
+		if isLeftover(temp) { // still
+			_ = os.Remove(temp)
+		}
 	}
 	done := make([]bool, len(r.entries))
 	if err := r.removeSideBySide(ctx, done, fs.FileMode.IsRegular); err != nil {

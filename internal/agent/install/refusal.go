@@ -2,6 +2,7 @@ package install
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -28,9 +29,11 @@ func (r *Refusal) Error() string {
 		text += fmt.Sprintf("; and %d more", more)
 	}
 	text += ". " + unchanged
-	for i, c := range r.Conflicts {
-		if c.Advice != "" && (i == 0 || c.Advice != r.Conflicts[i-1].Advice) {
-			return text + ". " + c.Advice
+	var advice []string
+	for _, c := range r.Conflicts[:min(len(r.Conflicts), mostNamed)] {
+		if c.Advice != "" && !slices.Contains(advice, c.Advice) {
+			advice = append(advice, c.Advice)
+			text += ". " + c.Advice
 		}
 	}
 	return text
@@ -47,9 +50,9 @@ func (p *Plan) refusal() error {
 	return &Refusal{p.conflicts}
 }
 
-// refuse adds a conflict: path is where, and reason a whole sentence without its end.
+// refuse adds what is no conflict: path is where, and reason a whole sentence without its end.
 func (p *Plan) refuse(path, reason string, args ...any) {
-	p.conflicts = append(p.conflicts, Change{Action: Conflict, Path: path, Reason: fmt.Sprintf(reason, args...)})
+	p.conflicts = append(p.conflicts, Change{Action: Refused, Path: path, Reason: fmt.Sprintf(reason, args...)})
 }
 
 // unchangedError is any other error of planning.

@@ -130,7 +130,7 @@ func (p *Plan) demandAt(path string) (*demand, error) {
 func (p *Plan) refuseShortages() {
 	for _, d := range p.demands.sorted() {
 		if short := d.room().Shortage("installing this revision"); short != nil {
-			p.conflicts = append(p.conflicts, Change{Action: Conflict, Path: d.mount.Point, Reason: short.Reason, Advice: mount.Advice})
+			p.conflicts = append(p.conflicts, Change{Action: Refused, Path: d.mount.Point, Reason: short.Reason, Advice: mount.Advice})
 		}
 	}
 }

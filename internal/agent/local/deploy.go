@@ -42,6 +42,9 @@ func deploy(ctx context.Context, o *options, d *deployment, args []string, stdou
 		fmt.Fprintln(stderr, "warning: "+w)
 	}
 	exec, err := newExecutor(ctx, cfg, d, log)
+	if err == nil && d.Revision.Local != nil {
+		err = checkEvents(d.Revision.Local.Location, d)
+	}
 	if err != nil {
 		log.Error("the deployment does not start", slog.Any("error", err))
 		return err
@@ -66,7 +69,16 @@ type run struct {
 	again      string // the command that repeats it
 	log        *slog.Logger
 	progress   progress
+	changing   bool   // something has run that may change the host
 	archive    string // of the revision whose scripts the event under way runs
+}
+
+// checkEvents finds out as early as can be that the revision's hooks are not those of the events.
+func checkEvents(folder string, d *deployment) error {
+	if err := executor.CheckEvents(folder, &d.Deployment); err != nil {
+		return fmt.Errorf("%w. Name custom events in --events, among the others, each with hooks in the AppSpec", err)
+	}
+	return nil
 }
 
 // surviveClosedOutput keeps a deployment going when nobody reads its output any more, as with "| head": otherwise the first
@@ -92,7 +104,7 @@ func (r *run) all(ctx context.Context) error {
 		}
 	}
 	r.log.Info("the local deployment succeeded", slog.String("deployment", d.ID))
-	r.progress.end(outcome{Status: statusSucceeded, Log: r.executor.ScriptsLog(d)})
+	r.progress.end(outcome{Status: statusSucceeded, Log: r.scriptsLog()})
 	return nil
 }
 
@@ -105,12 +117,16 @@ func (r *run) event(ctx context.Context, event string) error {
 		r.progress.event(happening{Event: event, Status: statusSkipped})
 		return nil
 	}
+	r.changing = r.changing || event != downloadBundle
 	previous := r.executor.PreviousRevision(event, d)
 	r.archive = cmp.Or(previous, filepath.Join(r.executor.Folder(d), source.ArchiveName))
 	r.progress.event(happening{Event: event, Status: statusStarted, Previous: previous})
 	note, err := r.executor.Run(ctx, event, d, executor.Watcher{Line: func(script, stream string, text []byte) {
 		r.progress.line(event, script, stream, text)
 	}})
+	if err == nil && event == downloadBundle {
+		err = checkEvents(r.archive, r.deployment)
+	}
 	if err != nil {
 		return err
 	}
@@ -118,16 +134,27 @@ func (r *run) event(ctx context.Context, event string) error {
 	return nil
 }
 
+// scriptsLog is where the scripts' output is, "" when none has run.
+func (r *run) scriptsLog() string {
+	path := r.executor.ScriptsLog(&r.deployment.Deployment)
+	if _, err := os.Stat(path); err != nil {
+		return ""
+	}
+	return path
+}
+
 // failure is the outcome of a deployment whose event failed.
 func (r *run) failure(ctx context.Context, event string, err error) outcome {
-	d := &r.deployment.Deployment
-	out := outcome{Status: statusFailed, Event: event, Code: int(awsapi.CodeUnknownError), Message: err.Error(), Log: r.executor.ScriptsLog(d)}
+	out := outcome{Status: statusFailed, Event: event, Code: int(awsapi.CodeUnknownError), Message: err.Error(), Log: r.scriptsLog()}
 	var script *executor.ScriptError
 	switch {
 	case ctx.Err() != nil:
 		out.Status = statusInterrupted
-		out.Message = fmt.Sprintf("interrupted during %s. This host may be half deployed. Run the same command again to put it right: %s "+
-			"(%v)", event, r.again, err)
+		state := "Nothing was changed on this host. Run the same command again"
+		if r.changing {
+			state = "This host may be half deployed. Run the same command again to put it right"
+		}
+		out.Message = fmt.Sprintf("interrupted during %s. %s: %s (%v)", event, state, r.again, err)
 	case errors.As(err, &script):
 		out.Code, out.Script, out.ScriptPath = int(script.Code), script.Script, filepath.Join(r.archive, script.Script)
 	}

@@ -84,13 +84,15 @@ type summary struct {
 func newReport(o *options, d *deployment, p *executor.Preview) *report {
 	r := &report{
 		Location: o.name(d.Revision), DeploymentGroup: d.GroupID, Events: d.events,
-		WouldStart: p.Starts(), Preview: p,
+		Preview: p,
 	}
 	for _, c := range p.Changes {
 		if n := r.Summary.of(c.Action); n != nil {
 			*n++
 		}
 	}
+	r.Failures = r.failures()
+	r.WouldStart = len(r.Failures) == 0
 	return r
 }
 

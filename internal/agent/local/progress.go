@@ -170,12 +170,19 @@ func (p *textProgress) line(event, _, stream string, text []byte) {
 func (p *textProgress) end(o outcome) {
 	switch {
 	case o.Status == statusSucceeded:
-		p.printf("The scripts' output is in %s\nThe AppSpec is valid and the local deployment succeeded\n", o.Log)
+		p.scriptsLog(o)
+		p.printf("The AppSpec is valid and the local deployment succeeded\n")
 		return
 	case o.ScriptPath != "":
 		p.printf("%s: failed\nThe local deployment failed in the script %s (code %d): %s\n", o.Event, o.ScriptPath, o.Code, o.Message)
 	default:
 		p.printf("%s: %s\nThe local deployment failed: %s\n", o.Event, o.Status, o.Message)
 	}
-	p.printf("The scripts' output is in %s\n", o.Log)
+	p.scriptsLog(o)
+}
+
+func (p *textProgress) scriptsLog(o outcome) {
+	if o.Log != "" {
+		p.printf("The scripts' output is in %s\n", o.Log)
+	}
 }

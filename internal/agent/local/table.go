@@ -22,7 +22,7 @@ func (r *report) writeText(out io.Writer) error {
 	section(w, "Scripts, in the order in which they run", r.scripts())
 	section(w, "Space", r.space())
 	section(w, "It may fail", r.doubts())
-	section(w, "It would fail", r.failures())
+	section(w, "It would fail", r.Failures)
 	verdict := "start"
 	if !r.WouldStart {
 		verdict = "fail"
@@ -164,16 +164,16 @@ func (r *report) doubts() []string {
 	return lines
 }
 
-// failures are all that is certain to go wrong, conflicts excepted, which are listed among the files.
+// failures are all that is certain to go wrong: what the preview found, scripts, and conflicts, which are listed among the files.
 func (r *report) failures() []string {
-	lines := slices.Clone(r.Failures)
+	lines := r.Failures
 	for _, s := range r.Scripts {
 		if s.Fails {
 			lines = append(lines, s.Event+": "+s.Problem)
 		}
 	}
 	if r.Summary.Conflicts > 0 {
-		lines = append(lines, fmt.Sprintf("Install: %d of the paths above are in the way%s", r.Summary.Conflicts, r.wayOut()))
+		lines = append(lines, fmt.Sprintf("Install: %d of the paths are in the way%s", r.Summary.Conflicts, r.wayOut()))
 	}
 	return lines
 }

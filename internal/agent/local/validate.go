@@ -47,6 +47,8 @@ func (o *options) deployment() (*deployment, error) {
 	if err := o.checkRest(); err != nil {
 		return nil, err
 	}
+	all := completed(events)
+	own := all[slices.Index(all, downloadBundle)+1:]
 	return &deployment{
 		Deployment: executor.Deployment{
 			ID:                 newID(),
@@ -59,8 +61,9 @@ func (o *options) deployment() (*deployment, error) {
 			FileExistsBehavior: o.behavior,
 			PossibleEvents:     possible(events),
 			Revision:           r,
+			WayPast:            "run it again with --events " + strings.Join(own, ","), // without the scripts of the revision before
 		},
-		events: completed(events),
+		events: all,
 	}, nil
 }
 

@@ -5,7 +5,6 @@ package transport
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -25,12 +24,8 @@ func New(cfg config.Config) (*http.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	proxy, err := proxyOf(cfg.ProxyURI)
-	if err != nil {
-		return nil, err
-	}
 	return &http.Client{CheckRedirect: stay, Transport: &http.Transport{
-		Proxy:                 proxy,
+		Proxy:                 proxyOf(cfg.ProxyURI),
 		DialContext:           (&net.Dialer{Timeout: connectTimeout}).DialContext,
 		TLSClientConfig:       &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:   connectTimeout,
@@ -45,20 +40,16 @@ func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse
 
 // proxyOf returns the choice of proxy: the one of the configuration for everything but this machine itself, else the one of
 // the environment.
-func proxyOf(uri string) (func(*http.Request) (*url.URL, error), error) {
-	if uri == "" {
-		return http.ProxyFromEnvironment, nil
-	}
-	address, err := url.Parse(uri)
-	if err != nil || address.Host == "" {
-		return nil, errors.New("proxy_uri is no URL such as http://proxy:3128") // without it: it may hold a password
+func proxyOf(address *url.URL) func(*http.Request) (*url.URL, error) {
+	if address == nil {
+		return http.ProxyFromEnvironment
 	}
 	return func(r *http.Request) (*url.URL, error) {
 		if config.IsLoopback(r.URL.Hostname()) {
 			return nil, nil
 		}
 		return address, nil
-	}, nil
+	}
 }
 
 // trustedRoots are the system's certificate authorities, those named by the variables that stock agents read (agent.md 2),
@@ -68,25 +59,36 @@ func trustedRoots(caFile string) (*x509.CertPool, error) {
 	if err != nil {
 		roots = x509.NewCertPool() // a system without any: what is named below may be enough
 	}
-	files := []string{os.Getenv("SSL_CERT_FILE"), os.Getenv("AWS_SSL_CA_BUNDLE"), caFile}
-	if dir := os.Getenv("AWS_SSL_CA_DIRECTORY"); dir != "" {
+	type authority struct{ source, file string }
+	named := []authority{
+		{"SSL_CERT_FILE", os.Getenv("SSL_CERT_FILE")}, {"AWS_SSL_CA_BUNDLE", os.Getenv("AWS_SSL_CA_BUNDLE")}, {"ca_file", caFile},
+	}
+	const directory = "AWS_SSL_CA_DIRECTORY"
+	if dir := os.Getenv(directory); dir != "" {
 		inDir, err := filepath.Glob(filepath.Join(dir, "*.pem"))
 		if err != nil {
-			return nil, fmt.Errorf("AWS_SSL_CA_DIRECTORY: %w", err)
+			return nil, fmt.Errorf("%s: %w", directory, err)
 		}
-		files = append(files, inDir...)
+		for _, file := range inDir {
+			named = append(named, authority{directory, file})
+		}
 	}
-	for _, file := range files {
-		if file == "" {
-			continue
-		}
-		pem, err := os.ReadFile(file)
-		if err != nil {
-			return nil, fmt.Errorf("certificate authorities: %w", err)
-		}
-		if !roots.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("certificate authorities: %s holds no certificate in PEM form", file)
+	for _, n := range named {
+		if err := trust(roots, n.file); err != nil {
+			return nil, fmt.Errorf("certificate authorities (%s): %w", n.source, err)
 		}
 	}
 	return roots, nil
+}
+
+// trust adds what a file holds; "" is no file.
+func trust(roots *x509.CertPool, file string) error {
+	if file == "" {
+		return nil
+	}
+	pem, err := os.ReadFile(file)
+	if err == nil && !roots.AppendCertsFromPEM(pem) {
+		err = fmt.Errorf("%s holds no certificate in PEM form", file)
+	}
+	return err
 }

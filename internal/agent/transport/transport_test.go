@@ -2,6 +2,7 @@ package transport
 
 import (
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,7 +15,7 @@ func TestBadCertificateFile(t *testing.T) {
 	t.Parallel()
 	cfg := config.Default()
 	cfg.CAFile = filepath.Join(t.TempDir(), "ca.pem")
-	if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), "ca.pem") {
+	if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), "(ca_file)") || !strings.Contains(err.Error(), "ca.pem") {
 		t.Errorf("a missing file: %v", err)
 	}
 	if err := os.WriteFile(cfg.CAFile, []byte("no certificate"), 0o644); err != nil {
@@ -27,10 +28,7 @@ func TestBadCertificateFile(t *testing.T) {
 
 func TestProxy(t *testing.T) {
 	t.Parallel()
-	proxy, err := proxyOf("http://user:hush@proxy.example:3128")
-	if err != nil {
-		t.Fatal(err)
-	}
+	proxy := proxyOf(&url.URL{Scheme: "http", User: url.UserPassword("user", "hush"), Host: "proxy.example:3128"})
 	for address, want := range map[string]string{
 		"https://deploy.example/": "http://user:hush@proxy.example:3128", "http://127.0.0.1:8700/": "", "http://localhost:8700/": "",
 	} {
@@ -38,8 +36,5 @@ func TestProxy(t *testing.T) {
 		if err != nil || (got == nil) != (want == "") || got != nil && got.String() != want {
 			t.Errorf("%s goes through %v, %v; want %q", address, got, err, want)
 		}
-	}
-	if _, err := proxyOf("hush"); err == nil || strings.Contains(err.Error(), "hush") {
-		t.Errorf("error = %v, want one without the password that may be in it", err)
 	}
 }
