@@ -60,7 +60,7 @@ func TestDoctorAgainstAServer(t *testing.T) {
 
 	arn, file := h.ARN, h.Dir+"/codedeploy.onpremises.yml"
 	rewrite(t, file, arn, strings.Replace(arn, "web-1", "web-2", 1))
-	if state, said := diagnose(t, h.Config).state("command service"); state != "warning" || !strings.Contains(said, "is not the caller") {
+	if state, said := diagnose(t, h.Config).state("command service"); state != "failed" || !strings.Contains(said, "register-on-premises-instance") {
 		t.Errorf("keys of another host: %s (%s)", state, said)
 	}
 	rewrite(t, file, "aws_access_key_id: AKIA", "aws_access_key_id: AKIB")
