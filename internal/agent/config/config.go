@@ -99,6 +99,23 @@ func Default() Config {
 	}
 }
 
+// maxFile is more than any of the agent's files has, in bytes.
+const maxFile = 1 << 20
+
+// ReadFile reads one of the agent's own files. It never waits, as for a pipe that nobody writes to, and takes 1 MiB at most.
+func ReadFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case info.Mode()&(fs.ModeNamedPipe|fs.ModeSocket) != 0:
+		return nil, fmt.Errorf("%s is a pipe or a socket; it must be a file", path)
+	case info.Size() > maxFile:
+		return nil, fmt.Errorf("%s has %d bytes, and no such file needs more than %d", path, info.Size(), maxFile)
+	}
+	return os.ReadFile(path)
+}
+
 // Load reads the configuration file at path, or with "" the first that exists at the usual places, or else the
 // defaults. The warnings are for the agent's log.
 func Load(path string) (c Config, warnings []string, err error) {
@@ -109,7 +126,7 @@ func Load(path string) (c Config, warnings []string, err error) {
 	if path == "" {
 		return c, nil, nil
 	}
-	data, err := os.ReadFile(path)
+	data, err := ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Config{}, nil, fmt.Errorf("configuration file %s does not exist; name another with --config-file", path)
 	} else if err != nil {

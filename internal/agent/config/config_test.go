@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -121,6 +122,25 @@ func TestSize(t *testing.T) {
 		var got int64
 		if err := size(&got)(text); err != nil || got != want {
 			t.Errorf("%q = %d, %v; want %d", text, got, err, want)
+		}
+	}
+}
+
+// A pipe that nobody writes to would be waited for, for ever and deaf to TERM; a huge file would fill the memory.
+func TestReadFileNeverWaits(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	listener, err := net.Listen("unix", filepath.Join(dir, "socket"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	if err := os.WriteFile(filepath.Join(dir, "huge"), make([]byte, maxFile+1), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"socket": "must be a file", "huge": "bytes", "missing": "does not exist"} {
+		if _, _, err := Load(filepath.Join(dir, name)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", name, err, want)
 		}
 	}
 }

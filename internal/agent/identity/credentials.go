@@ -12,6 +12,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"golang.org/x/sync/singleflight"
+
+	"grapnel/internal/agent/config"
 )
 
 const (
@@ -122,7 +124,7 @@ func userKeys(path, arn string) func(context.Context) (keys, error) {
 func sessionKeys(path string) func(context.Context) (keys, error) {
 	return func(context.Context) (keys, error) {
 		changed := watch(path)
-		data, err := os.ReadFile(path)
+		data, err := config.ReadFile(path)
 		if err != nil {
 			return keys{}, fmt.Errorf("aws_credentials_file of the on-premises file: %w; it is written by what renews the session's keys", err)
 		}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 
 	"grapnel/internal/agent/config"
@@ -28,7 +27,7 @@ type onPremises map[string]string
 // readOnPremises reads the file. Without an error and with absent set, the file names no host, and absent says why: the
 // host is then an EC2 instance.
 func readOnPremises(path string) (file onPremises, absent, err error) {
-	data, err := os.ReadFile(path)
+	data, err := config.ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, errors.New("it does not exist"), nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -92,11 +93,21 @@ func (d *download) run(ctx context.Context) error {
 func (d *download) whole(ctx context.Context) error {
 	d.etag, d.size, d.sum = "", -1, nil
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return d.first(ctx, group) })
+	group.Go(func() error { return unbroken(func() error { return d.first(ctx, group) }) })
 	if err := group.Wait(); err != nil {
 		return err
 	}
 	return d.sum.check(d.target.file, d.size)
+}
+
+// unbroken turns a panic into an error: in a goroutine of its own nobody else could, and it would end the agent.
+func unbroken(fn func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("a defect of the agent broke the download off: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return fn()
 }
 
 // span is what one stream brings: the bytes from next up to end.
@@ -121,7 +132,9 @@ func (d *download) divide(ctx context.Context, group *errgroup.Group, s *span) {
 	for range streams - 1 {
 		other := span{s.end - share, s.end}
 		s.end = other.next
-		group.Go(func() error { return d.stream(ctx, &other, func([]byte) {}) })
+		group.Go(func() error {
+			return unbroken(func() error { return d.stream(ctx, &other, func([]byte) {}) })
+		})
 	}
 }
 
