@@ -1,9 +1,7 @@
 package compat
 
 import (
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,71 +10,36 @@ import (
 	"grapnel/test/harness"
 )
 
-// stockStart starts the stock agent (Ruby, 1.8.1) that lies in a folder, in the foreground. It is what its own command line
-// does, without the library that it parses its arguments with.
-const stockStart = `
-folder, config = ARGV
-Dir[File.join(folder, "vendor/gems/*/lib")].each { |lib| $:.unshift lib }
-$:.unshift File.join(folder, "lib")
-require "instance_agent"
-InstanceAgent::Config.config(:config_file => config)
-InstanceAgent::Platform.util = InstanceAgent::LinuxUtil
-InstanceAgent::Config.load_config
-InstanceAgent::Runner::Master.new.start
-`
-
-// stockAgent returns the folder of the stock agent, or skips the test.
-func stockAgent(t *testing.T) string {
+// needStockAgent skips the test where nobody has named the stock agent.
+func needStockAgent(t *testing.T) {
 	t.Helper()
-	folder := os.Getenv("GRAPNEL_STOCK_AGENT")
-	if folder == "" {
+	if harness.StockAgent() == "" {
 		t.Skip("needs the stock agent 1.8.1: set GRAPNEL_STOCK_AGENT to a folder that holds it, and apt-get install " +
 			"ruby ruby-aws-sdk ruby-logging ruby-concurrent ruby-zip ruby-minitar unzip")
 	}
 	harness.Need(t, "ruby", "apt-get install ruby")
-	return folder
 }
 
 // startStock starts the stock agent for a host, with nothing set but the two addresses and the on-premises file.
-func startStock(t *testing.T, folder string, s *harness.Server, h *harness.Host) *exec.Cmd {
+func startStock(t *testing.T, s *harness.Server, h *harness.Host) {
 	t.Helper()
-	config := fmt.Sprintf(`:program_name: codedeploy-agent
-:log_dir: '%[1]s/log'
-:pid_dir: '%[1]s/pid'
-:root_dir: '%[1]s/root'
-:on_premises_config_file: '%[1]s/codedeploy.onpremises.yml'
-:wait_between_runs: 1
-:deploy_control_endpoint: '%[2]s'
-:s3_endpoint_override: '%[2]s'
-`, h.Dir, s.URL)
-	if err := os.WriteFile(h.Config, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"log", "pid", "root"} {
-		if err := os.MkdirAll(filepath.Join(h.Dir, name), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	ca := server.CAFile(s.Dir)
-	p := harness.StartCommand(t, exec.Command("ruby", "-e", stockStart, folder, h.Config),
-		"SSL_CERT_FILE="+ca, "AWS_SSL_CA_BUNDLE="+ca)
+	harness.StartStock(t, h, s.URL, server.CAFile(s.Dir), 1)
 	t.Cleanup(func() {
 		if log, err := os.ReadFile(filepath.Join(h.Dir, "log", "codedeploy-agent.log")); err == nil && t.Failed() {
 			t.Logf("the stock agent's log:\n%s", log[max(0, len(log)-6000):])
 		}
 	})
-	return p.Cmd
 }
 
 // TestStockAgent lets the unmodified stock agent deploy, fail and recover against this server.
 func TestStockAgent(t *testing.T) {
 	t.Parallel()
-	folder := stockAgent(t)
+	needStockAgent(t)
 	s := harness.StartServer(t, t.TempDir(), "--tls", "self-signed")
 	aws := findCLI(t, s, "1")
 	makeSettings(t, aws)
 	host := makeHost(t, s, aws)
-	startStock(t, folder, s, host)
+	startStock(t, s, host)
 	dir := t.TempDir()
 	aws.run(t, "s3", "mb", "s3://bundles")
 

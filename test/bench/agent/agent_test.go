@@ -53,7 +53,7 @@ type lab struct {
 func BenchmarkAgent(b *testing.B) {
 	dir := cmp.Or(os.Getenv("GRAPNEL_BENCH_DIR"), ramDisk())
 	b.Setenv("TMPDIR", dir) // for b.TempDir
-	l := &lab{table: table{withStock: stockAgent() != ""}, dir: b.TempDir()}
+	l := &lab{table: table{withStock: harness.StockAgent() != ""}, dir: b.TempDir()}
 	fmt.Printf("\n\n%d CPUs, files in %s, median (least-most) of %d runs\n\n", runtime.NumCPU(), dir, runs)
 	l.head()
 	l.binary(b)
