@@ -19,6 +19,7 @@ import (
 	"grapnel/internal/agent/logfile"
 	"grapnel/internal/atomicfile"
 	"grapnel/internal/filelock"
+	"grapnel/internal/script"
 	"grapnel/internal/sdnotify"
 )
 
@@ -31,7 +32,7 @@ var (
 // Start runs the agent in the foreground until ctx ends. What the operator should see at once goes to out; everything
 // else to the log file.
 func Start(ctx context.Context, cfg config.Config, warnings []string, out io.Writer) error {
-	setUmask()
+	script.SetUmask()
 	pid, err := lockPID(cfg)
 	if err != nil {
 		return err

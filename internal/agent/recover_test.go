@@ -129,7 +129,7 @@ func TestKilledInAHook(t *testing.T) {
 		t.Errorf("end = %+v, want Failed with code 7", end)
 	}
 	wantContains(t, "message", end.Message, "Failed: ", "restarted", "its script was still running and was ended")
-	if _, err := script.Identify(pid); err == nil {
+	if _, err := (script.Group{}).Identify(pid); err == nil {
 		t.Error("the orphan was alive when the service was told")
 	}
 	if got := readFile(t, log); got != "started\n" {
@@ -203,7 +203,7 @@ func TestTracker(t *testing.T) {
 	if got := readFile(t, filepath.Join(tr.dir, "d-1")); got != "first" {
 		t.Errorf("the record holds %q", got)
 	}
-	group, err := script.Identify(os.Getpid())
+	group, err := script.Group{}.Identify(os.Getpid())
 	if err != nil {
 		t.Fatal(err)
 	}

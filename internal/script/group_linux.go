@@ -28,10 +28,6 @@ func Announce() (Group, error) {
 	return Group{BootID: boot, ID: rand.Text(), Session: session}, nil
 }
 
-// Identify returns the identity of the process group whose leader is pgid. It fails with an error that is fs.ErrNotExist
-// when the leader has already ended.
-func Identify(pgid int) (Group, error) { return Group{}.Identify(pgid) }
-
 // Identify returns g with what tells the group whose leader is pgid from all others. It fails with an error that is
 // fs.ErrNotExist when the leader has already ended.
 func (g Group) Identify(pgid int) (Group, error) {

@@ -28,7 +28,7 @@ func TestGroupKill(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"sleep", "ignore-term"} {
 		pgid, done := startGroup(t, name)
-		g, err := Identify(pgid)
+		g, err := Group{}.Identify(pgid)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +58,7 @@ func TestGroupKill(t *testing.T) {
 func TestGroupKillSparesOthers(t *testing.T) {
 	t.Parallel()
 	pgid, _ := startGroup(t, "sleep")
-	g, err := Identify(pgid)
+	g, err := Group{}.Identify(pgid)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestNumberOfAnExitedScriptStaysTaken(t *testing.T) {
 
 func TestIdentifyMissing(t *testing.T) {
 	t.Parallel()
-	if _, err := Identify(1 << 30); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := (Group{}).Identify(1 << 30); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("error = %v, want ErrNotExist", err)
 	}
 }
@@ -119,7 +119,7 @@ func TestIdentifyReadsStrangeNames(t *testing.T) {
 	done := make(chan Result, 1)
 	go func() { done <- Run(t.Context(), c) }()
 	<-got.wrote
-	g, err := Identify(got.pgid)
+	g, err := Group{}.Identify(got.pgid)
 	if err != nil || g.StartTime == 0 {
 		t.Fatalf("Identify = %+v, %v", g, err)
 	}

@@ -14,9 +14,6 @@ func Announce() (Group, error) {
 }
 
 // Identify is only possible on Linux, which tells boot and start time in /proc.
-func Identify(pgid int) (Group, error) { return Group{}.Identify(pgid) }
-
-// Identify is only possible on Linux, which tells boot and start time in /proc.
 func (g Group) Identify(pgid int) (Group, error) {
 	return Group{}, fmt.Errorf("identify process group %d: %w", pgid, errors.ErrUnsupported)
 }

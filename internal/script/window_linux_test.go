@@ -189,7 +189,7 @@ wait
 // A script started by hand from a hook's environment carries its ID, and belongs to whoever runs it.
 func TestOwnGroupIsNeverEnded(t *testing.T) {
 	t.Parallel()
-	own, err := Identify(syscall.Getpgrp())
+	own, err := Group{}.Identify(syscall.Getpgrp())
 	if err != nil {
 		t.Skipf("the leader of the tests' group has ended: %v", err)
 	}

@@ -18,6 +18,7 @@ import (
 	"grapnel/internal/agent/logfile"
 	"grapnel/internal/agent/source"
 	"grapnel/internal/awsapi"
+	"grapnel/internal/script"
 )
 
 // deploy runs a deployment. Everything that it says goes to stdout as progress, and to the log; an error other than
@@ -27,7 +28,7 @@ func deploy(ctx context.Context, o *options, d *deployment, args []string, stdou
 	if err != nil {
 		return err
 	}
-	setUmask()
+	script.SetUmask()
 	if err := claimRoot(cfg); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"grapnel/internal/agent/config"
 	"grapnel/internal/agent/executor"
 	"grapnel/internal/agent/install"
+	"grapnel/internal/script"
 )
 
 // dryRun says what a deployment would do. It changes nothing but a temporary folder, which it removes: there is no log of it
@@ -27,7 +28,7 @@ func dryRun(ctx context.Context, o *options, d *deployment, stdout, stderr io.Wr
 	if err != nil {
 		return err
 	}
-	setUmask()
+	script.SetUmask()
 	temp, err := os.MkdirTemp("", "codedeploy-local-")
 	if err != nil {
 		return fmt.Errorf("the bundle is looked at in a temporary folder, which cannot be made; set TMPDIR to a folder with room for it: %w", err)

@@ -8,9 +8,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// setUmask gives scripts and unpacking the umask they rely on, whatever the person's own is (agent.md 12).
-func setUmask() { unix.Umask(0o022) }
-
 // writable returns why this user cannot make anything in a folder, nil when it can.
 func writable(folder string) error {
 	if err := unix.Access(folder, unix.W_OK|unix.X_OK); err != nil {
