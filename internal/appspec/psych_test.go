@@ -2,6 +2,7 @@ package appspec
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -25,6 +26,10 @@ puts JSON.generate(JSON.parse(STDIN.read).map { |text|
   end
 })`
 
+// seedFlag chooses the scalars; 0 draws a new seed. The usual run has a fixed one: a difference between two versions of Psych
+// that one seed in a hundred shows must not stop somebody's unrelated change.
+var seedFlag = flag.Uint64("psych-seed", 1100293353618803631, "seed of the random scalars, 0 = a new one")
+
 // Random scalars of the characters that numbers, times and words of YAML are made of mean what they mean to the Psych of this
 // host.
 func TestResolveAgreesWithTheHostsPsych(t *testing.T) {
@@ -32,7 +37,10 @@ func TestResolveAgreesWithTheHostsPsych(t *testing.T) {
 	if exec.Command("ruby", "-e", "require 'psych'; require 'json'").Run() != nil {
 		t.Skip("ruby is not installed; apt-get install ruby")
 	}
-	seed := rand.Uint64()
+	seed := *seedFlag
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
 	scalars := randomScalars(rand.New(rand.NewPCG(seed, 0)), 20_000)
 	input, err := json.Marshal(scalars)
 	if err != nil {

@@ -52,7 +52,7 @@ func parseNumber(s string) (float64, bool) {
 	digits := strings.NewReplacer(",", "", "_", "").Replace(s)
 	switch {
 	case psychSixties.MatchString(s):
-		return sixties(digits), true
+		return sixties(s), true
 	case psychFloat.MatchString(s):
 		f, err := strconv.ParseFloat(digits, 64)
 		return f, err == nil || math.IsInf(f, 0)
@@ -66,12 +66,17 @@ func parseNumber(s string) (float64, bool) {
 	return 0, false
 }
 
+// rubyNumber is the part of a text that Ruby's String#to_f reads: an underscore counts only between two digits, and what
+// follows any other one is left out.
+var rubyNumber = regexp.MustCompile(`^[-+]?[0-9]+(?:_[0-9]+)*(?:\.[0-9]+(?:_[0-9]+)*)?`)
+
 // sixties reads hours:minutes or hours:minutes:seconds, as Psych does: the first part always counts 3600, whatever its sign,
 // and the others add to it.
 func sixties(s string) float64 {
 	var sum float64
 	for i, part := range strings.Split(s, ":") {
-		f, err := strconv.ParseFloat(part, 64)
+		digits := strings.ReplaceAll(rubyNumber.FindString(part), "_", "")
+		f, err := strconv.ParseFloat(digits, 64)
 		if err != nil {
 			f = 0
 		}
