@@ -131,7 +131,7 @@ func (rt *router) admit(r *http.Request, q *sigv4.Request, svc service) (*http.R
 	if err := rt.checkScope(r, q, svc); err != nil {
 		return r, err
 	}
-	id, secret, err := rt.auth.Lookup(r.Context(), q.Scope.AccessKeyID)
+	id, secret, err := rt.auth.Lookup(r.Context(), q.Scope.AccessKeyID, q.Token)
 	if err != nil {
 		return r, err
 	}

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 
 	"grapnel/internal/store"
 )
@@ -24,7 +25,8 @@ var ErrClosed = errors.New("the store is closed")
 // Store is a store.Store on SQLite or PostgreSQL.
 type Store struct {
 	database
-	plans *plans
+	plans      *plans
+	identities atomic.Uint64 // see IdentityVersion
 }
 
 var _ store.Store = (*Store)(nil)
