@@ -42,6 +42,8 @@ Every flag is also an environment variable (--data is GRAPNEL_DATA) and a key of
 	f.StringVar(&o.AccountID, "account-id", "000000000000", "twelve digits that ARNs name")
 	f.StringVar(&o.Database, "database", "", "postgres://... instead of SQLite in the data folder")
 	f.StringVar(&o.Domain, "domain", "", "serve buckets also as BUCKET.DOMAIN")
+	f.StringVar(&o.PublicURL, "public-url", "", "address by which hosts know the server, for the install script (default: the one that a request came to)")
+	f.StringVar(&o.Packages, "packages", "", "folder of the agent's packages, as make packages writes it (default: packages beside the program, then /usr/share/grapnel/packages)")
 	f.StringVar(&o.TLSCert, "tls-cert", "", "PEM file of the server certificate and its chain")
 	f.StringVar(&o.TLSKey, "tls-key", "", "PEM file of its key")
 	f.StringVar(&o.TLS, "tls", "", `"self-signed" makes a certificate authority in the data folder`)
