@@ -211,7 +211,8 @@ func (a *API) waitingFor(ctx context.Context, d store.Deployment) ([]string, err
 	if d.Status.Terminal() {
 		return nil, nil
 	}
-	silent, err := a.store.Silent(ctx, awsapi.Value(d.Info.DeploymentId), time.Now().Add(-offline), maxMessages)
+	since := time.Now().Add(-offline).Truncate(time.Second) // the same question for a second, which the store remembers
+	silent, err := a.store.Silent(ctx, awsapi.Value(d.Info.DeploymentId), since, maxMessages)
 	if err != nil {
 		return nil, fmt.Errorf("find the hosts that do not answer: %w", err)
 	}

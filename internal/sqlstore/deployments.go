@@ -142,7 +142,11 @@ func linkRollback(i *awsapi.DeploymentInfo, rollbackOf, rolledBackBy, message st
 }
 
 // Deployment implements store.Deployments.
-func (s *Store) Deployment(ctx context.Context, id string) (d store.Deployment, err error) {
+func (s *Store) Deployment(ctx context.Context, id string) (store.Deployment, error) {
+	return recall(s, &s.deployments, id, func() (store.Deployment, error) { return s.readDeployment(ctx, id) })
+}
+
+func (s *Store) readDeployment(ctx context.Context, id string) (d store.Deployment, err error) {
 	err = s.view(ctx, func(t *tx) error {
 		if d, err = one(t, scanDeployment, selectDeployment+`WHERE d.id = $1`, id); err != nil {
 			return fmt.Errorf("deployment %s: %w", id, err)

@@ -204,6 +204,7 @@ type Deployments interface {
 	// the same transaction, whatever d says. *BusyError when the group has a live deployment; ErrNotFound when the group is
 	// gone; ErrExists when the id, or a rollback of the same deployment, exists.
 	CreateDeployment(ctx context.Context, d Deployment) error
+	// Deployment returns a deployment; what it points to is shared with other callers and must not be changed.
 	Deployment(ctx context.Context, id string) (Deployment, error)
 	ListDeployments(ctx context.Context, f DeploymentFilter) ([]Listed, error) // newest first
 	// Targets returns the targets of a deployment in the order of its plan, with every Work ever issued for them.

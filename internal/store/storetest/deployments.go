@@ -2,6 +2,8 @@ package storetest
 
 import (
 	"errors"
+	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -209,4 +211,41 @@ func silent(t *testing.T, s store.Store) {
 	got, err = s.Silent(ctx, "d-1", after(time.Second), 1)
 	ok(t, err)
 	same(t, "number of silent targets", len(got), 1)
+}
+
+// readAfterWrite: whoever has written reads what it wrote, while others read the same all the time: a store that remembers
+// what it read must forget it in time.
+func readAfterWrite(t *testing.T, s store.Store) {
+	newApplication(t, s, "app")
+	newGroup(t, s, "app", "g")
+	ok(t, s.CreateDeployment(t.Context(), deploymentOf("d-1")))
+	done := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					if _, err := s.Deployment(t.Context(), "d-1"); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			}
+		})
+	}
+	defer readers.Wait()
+	defer close(done)
+	a, err := s.Application(t.Context(), "app")
+	ok(t, err)
+	for n := range 100 {
+		old := *a.Info.ApplicationName
+		a.Info.ApplicationName = ptr(fmt.Sprintf("app-%d", n))
+		ok(t, s.UpdateApplication(t.Context(), old, a))
+		d, err := s.Deployment(t.Context(), "d-1")
+		ok(t, err)
+		same(t, "the application's name after its change", *d.Info.ApplicationName, *a.Info.ApplicationName)
+	}
 }

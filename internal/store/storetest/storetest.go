@@ -40,6 +40,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Silent", silent},
 		{"Deployment", deployment},
 		{"DeploymentBusy", deploymentBusy},
+		{"ReadAfterWrite", readAfterWrite},
 		{"ListDeployments", listDeployments},
 		{"ApprovePhase", approvePhase},
 		{"Load", load},
