@@ -25,6 +25,8 @@ var ErrClosed = errors.New("the store is closed")
 type Store struct {
 	database
 	plans *plans
+	// Quotas are set before the store is used; the zero value bounds nothing.
+	Quotas store.Quotas
 }
 
 var _ store.Store = (*Store)(nil)

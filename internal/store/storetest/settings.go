@@ -53,7 +53,12 @@ func applicationRename(t *testing.T, s store.Store) {
 
 	got, err := s.Application(ctx, "new")
 	ok(t, err)
+	fails(t, s.UpdateApplication(ctx, "new", a), store.ErrConflict) // it was changed since
+	a.Version++
 	same(t, "renamed application", got, a)
+	another := a
+	another.Info.ApplicationId = ptr("of one that had the name before")
+	fails(t, s.UpdateApplication(ctx, "new", another), store.ErrConflict)
 	g, err := s.Group(ctx, "new", "g")
 	ok(t, err)
 	same(t, "application of the group", g.Info.ApplicationName, ptr("new"))
@@ -118,6 +123,8 @@ func groups(t *testing.T, s store.Store) {
 	ok(t, s.UpdateGroup(ctx, "app", "g", want))
 	got, err = s.Group(ctx, "app", "new")
 	ok(t, err)
+	fails(t, s.UpdateGroup(ctx, "app", "new", want), store.ErrConflict) // it was changed since
+	want.Version++
 	same(t, "renamed group", got, want)
 
 	list, err := s.Groups(ctx, "app", "", 0)
