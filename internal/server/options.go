@@ -7,6 +7,8 @@ import (
 	"net"
 	"path/filepath"
 	"regexp"
+
+	"grapnel/internal/api"
 )
 
 // Options are the settings of a server. The command line, GRAPNEL_* variables and the YAML file fill them in.
@@ -22,6 +24,8 @@ type Options struct {
 	TLSCert, TLSKey string // PEM files
 	TLS             string // "self-signed" keeps a certificate authority of its own in DataDir/tls
 	Insecure        bool   // plain HTTP on an address that is not loopback
+
+	Limits api.Limits // zero members stand for AWS's
 
 	RootAccessKeyID, RootSecretAccessKey string // "" = made at the first start
 
