@@ -64,12 +64,13 @@ func (s *Server) assemble(ctx context.Context, identities *auth.Auth, key *seal.
 	})
 	iamHandler, stsHandler := iam.New(iam.Options{Auth: identities, Store: s.store, AccountID: s.opts.AccountID, Log: s.opts.Log})
 
+	open := s.newOpen(registry)
 	rt := &router{
-		open: s.open(registry), auth: identities, verifier: &sigv4.Verifier{MaxBody: maxJSONBody}, region: s.opts.Region, log: s.opts.Log,
+		open: open, auth: identities, verifier: &sigv4.Verifier{MaxBody: maxJSONBody}, region: s.opts.Region, log: s.opts.Log,
 	}
 	rt.services = map[string]service{
 		"codedeploy": {handler: operations, refuse: rt.refuseJSON, target: awsapi.Prefix, allow: rt.allow("codedeploy")},
-		"s3":         {handler: objectsHandler, refuse: rt.refuseS3, anyRegion: true, uploads: true},
+		"s3":         {handler: open.agentBucket(objectsHandler), refuse: rt.refuseS3, anyRegion: true, uploads: true},
 		"iam":        {handler: iamHandler, refuse: rt.refuseQuery, anyRegion: true},
 		"sts":        {handler: stsHandler, refuse: rt.refuseQuery, anyRegion: true},
 		awsapi.GrapnelService: {

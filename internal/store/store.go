@@ -82,7 +82,16 @@ type Group struct {
 	Version int64 // how often its settings were changed; see UpdateGroup
 }
 
-// Groups keeps deployment groups; their names are unique within an application.
+// ServiceTakenError says that another deployment group deploys to an ECS service already.
+type ServiceTakenError struct{ Service, Application, Group string }
+
+// Error names the group.
+func (e *ServiceTakenError) Error() string {
+	return fmt.Sprintf("ECS service %s belongs to deployment group %s of application %s", e.Service, e.Group, e.Application)
+}
+
+// Groups keeps deployment groups; their names are unique within an application, and each of their ECS services belongs to
+// one group only: *ServiceTakenError (service.md 2.5).
 type Groups interface {
 	// CreateGroup fails with ErrExists, *QuotaError, and ErrNotFound without the application or its custom config.
 	CreateGroup(ctx context.Context, g Group) error
@@ -188,6 +197,13 @@ type Deployment struct {
 	Plan        deploy.Plan
 	Facts       deploy.Facts
 	Status      deploy.Status
+	Phase       int // index into Plan.Phases; moved by the engine
+}
+
+// TerminationWaitStarted reports whether the deployment has come to the wait before what it replaces is taken away: always
+// its last phase.
+func (d Deployment) TerminationWaitStarted() bool {
+	return d.Phase < len(d.Plan.Phases) && d.Plan.Phases[d.Phase].Gate.Termination
 }
 
 // DeploymentFilter selects deployments; zero members select all.
@@ -212,6 +228,7 @@ type Deployments interface {
 	// the same transaction, whatever d says. *BusyError when the group has a live deployment; ErrNotFound when the group is
 	// gone; ErrExists when the id, or a rollback of the same deployment, exists; *QuotaError.
 	CreateDeployment(ctx context.Context, d Deployment) error
+	// Deployment returns a deployment; what it points to is shared with other callers and must not be changed.
 	Deployment(ctx context.Context, id string) (Deployment, error)
 	ListDeployments(ctx context.Context, f DeploymentFilter) ([]Listed, error) // newest first
 	// Targets returns the targets of a deployment in the order of its plan, with every Work ever issued for them.
@@ -222,6 +239,9 @@ type Deployments interface {
 	Silent(ctx context.Context, deployment string, since time.Time, limit int) ([]deploy.Target, error)
 	// StopDeployment stores the fact, once; ErrEnded when the deployment is terminal; ErrNotFound.
 	StopDeployment(ctx context.Context, id string, fact deploy.Stop) error
+	// ApprovePhase stores that the phase may begin, whatever its gate says, and so may those before it; ErrEnded when the
+	// deployment is terminal; ErrNotFound.
+	ApprovePhase(ctx context.Context, id string, phase int) error
 }
 
 // Target is a target with its history.
