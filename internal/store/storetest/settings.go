@@ -109,13 +109,15 @@ func ecsServices(t *testing.T, s store.Store) {
 	first := serving("app", "g1", "web", "shop")
 	ok(t, s.CreateGroup(ctx, first))
 	ok(t, s.UpdateGroup(ctx, "app", "g1", first)) // its own service is no other's
+	moved := serving("app", "g1", "web", "pay")
+	moved.Version = first.Version + 1
 	taken(s.CreateGroup(ctx, serving("other", "g2", "arn:aws:ecs:us-east-1:1:cluster/web", "arn:aws:ecs:us-east-1:1:service/web/shop")), "g1")
 	_, err := s.Group(ctx, "other", "g2")
 	fails(t, err, store.ErrNotFound)
 
 	ok(t, s.CreateGroup(ctx, serving("other", "g2", "", "shop")))
 	taken(s.UpdateGroup(ctx, "other", "g2", serving("other", "g2", "web", "shop")), "g1")
-	ok(t, s.UpdateGroup(ctx, "app", "g1", serving("app", "g1", "web", "pay")))
+	ok(t, s.UpdateGroup(ctx, "app", "g1", moved))
 	ok(t, s.UpdateGroup(ctx, "other", "g2", serving("other", "g2", "web", "shop")))
 	ok(t, s.DeleteGroup(ctx, "app", "g1"))
 	ok(t, s.CreateGroup(ctx, serving("app", "g3", "web", "pay")))
