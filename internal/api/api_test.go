@@ -51,7 +51,7 @@ func serve(t *testing.T) *service {
 	}
 	mux := awsjson.NewMux(awsjson.Options{})
 	api.New(api.Options{
-		Store: s.store, Region: "us-east-1", AccountID: "000000000000", TokenKey: []byte("key"), Wake: s.wake,
+		Store: s.store, Region: "us-east-1", AccountID: "000000000000", TokenKey: []byte("key"), Wake: s.wake, Authorize: s.authorize,
 	}).Register(mux)
 	s.client = awsjson.Client{Endpoint: "http://grapnel.test", HTTP: &http.Client{Transport: direct{mux}}}
 	t.Cleanup(func() {
