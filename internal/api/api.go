@@ -9,9 +9,11 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"grapnel/internal/awsapi"
 	"grapnel/internal/awsjson"
+	"grapnel/internal/deploy"
 	"grapnel/internal/planner"
 	"grapnel/internal/store"
 )
@@ -24,6 +26,8 @@ type Store interface {
 	store.Revisions
 	store.Hosts
 	store.Deployments
+	// Complete is that of store.Commands: a hook's report ends a Work as a host's does.
+	Complete(ctx context.Context, work string, status deploy.WorkStatus, d deploy.Diagnostics, at time.Time) error
 }
 
 // Options are the settings of an API. All but Deregistered are needed.

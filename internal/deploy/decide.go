@@ -66,7 +66,7 @@ func (r *round) impossible() (Why, bool) {
 // passGate reports whether the current phase may run. While it may not, it sets the status and the time to look again.
 func (r *round) passGate() bool {
 	gate := r.current().Gate
-	if gate == (Gate{}) || r.facts.Approved > r.phase {
+	if gate.Delay == 0 && !gate.Approval || r.facts.Approved > r.phase {
 		return true
 	}
 	until := r.since.Add(gate.Delay)

@@ -106,6 +106,9 @@ type Phase struct {
 type Gate struct {
 	Delay    time.Duration `json:"delay,omitzero"`
 	Approval bool          `json:"approval,omitzero"` // an operator's Continue; Delay is then how long to wait for it
+	// Termination says that Delay is the wait before what the deployment replaces is taken away. An operator may cut it
+	// short; the delays between shifts of traffic or zones run their time.
+	Termination bool `json:"termination,omitzero"`
 }
 
 // Step is one lifecycle event of a phase.
@@ -117,6 +120,9 @@ type Step struct {
 	Acknowledge   time.Duration    `json:"acknowledge"`            // from issue to acknowledgement
 	Timeout       time.Duration    `json:"timeout"`                // from acknowledgement to completion
 	IgnoreFailure bool             `json:"ignoreFailure,omitzero"` // the target goes on to the next step all the same
+	// Execution is the id under which the outcome of a step By Hook is reported. Only the hook is told, so it must be one that
+	// nobody can guess. Its phase has one target.
+	Execution string `json:"execution,omitzero"`
 }
 
 // HealthType is the kind of a health rule.

@@ -92,7 +92,7 @@ func stampRevision(t *tx, application string, d store.Deployment, at int64) erro
 	return err
 }
 
-const selectDeployment = `SELECT d.id, d.group_id, d.revision_key, d.info, d.facts, d.status, d.created_at, d.started_at,
+const selectDeployment = `SELECT d.id, d.group_id, d.revision_key, d.info, d.facts, d.status, d.phase, d.created_at, d.started_at,
 		d.completed_at, d.error_code, d.error_message, d.rollback_message, coalesce(r.id, ''), a.name, g.name
 	FROM deployments d
 	JOIN deployment_groups g ON g.id = d.group_id
@@ -107,7 +107,7 @@ func scanDeployment(row scanner) (store.Deployment, error) {
 		code, why, message, backBy string
 	)
 	i := &d.Info
-	err := row.Scan(&id, &d.GroupID, &d.RevisionKey, document{i}, document{&d.Facts}, &d.Status,
+	err := row.Scan(&id, &d.GroupID, &d.RevisionKey, document{i}, document{&d.Facts}, &d.Status, &d.Phase,
 		instant{&i.CreateTime.Time}, instant{&i.StartTime.Time}, instant{&i.CompleteTime.Time},
 		&code, &why, &message, &backBy, &application, &group)
 	if err != nil {
@@ -220,6 +220,26 @@ func scanListed(row scanner) (l store.Listed, err error) {
 
 // StopDeployment implements store.Deployments.
 func (s *Store) StopDeployment(ctx context.Context, id string, fact deploy.Stop) error {
+	return s.addFact(ctx, id, func(f *deploy.Facts) (news bool) {
+		if news = f.Stop == nil; news {
+			f.Stop = &fact
+		}
+		return news
+	})
+}
+
+// ApprovePhase implements store.Deployments.
+func (s *Store) ApprovePhase(ctx context.Context, id string, phase int) error {
+	return s.addFact(ctx, id, func(f *deploy.Facts) (news bool) {
+		if news = f.Approved <= phase; news {
+			f.Approved = phase + 1
+		}
+		return news
+	})
+}
+
+// addFact stores what an operator wants of a live deployment; add reports whether the facts did not say so before.
+func (s *Store) addFact(ctx context.Context, id string, add func(*deploy.Facts) (news bool)) error {
 	return s.update(ctx, func(t *tx) error {
 		var facts deploy.Facts
 		status, err := one(t, func(row scanner) (status deploy.Status, err error) {
@@ -232,10 +252,9 @@ func (s *Store) StopDeployment(ctx context.Context, id string, fact deploy.Stop)
 			return fmt.Errorf("deployment %s: %w", id, err)
 		case status.Terminal():
 			return fmt.Errorf("deployment %s: %w", id, store.ErrEnded)
-		case facts.Stop != nil:
+		case !add(&facts):
 			return nil
 		}
-		facts.Stop = &fact
 		return t.must(`UPDATE deployments SET facts = $2, version = version + 1 WHERE id = $1`, id, document{facts})
 	})
 }

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"grapnel/internal/awsapi"
@@ -17,10 +18,14 @@ func (s *Store) CreateGroup(ctx context.Context, g store.Group) error {
 		if err := touchConfig(t, g); err != nil {
 			return err
 		}
-		return exists(t.must(`INSERT INTO deployment_groups (id, application_id, name, config, info, tags)
+		err := exists(t.must(`INSERT INTO deployment_groups (id, application_id, name, config, info, tags)
 			SELECT $1, id, $3, $4, $5, $6 FROM applications WHERE name = $2`,
 			awsapi.Value(g.Info.DeploymentGroupId), application, name, awsapi.Value(g.Info.DeploymentConfigName),
 			document{settings(g.Info)}, document{g.Tags}))
+		if err != nil {
+			return err
+		}
+		return takeServices(t, g.Info)
 	})
 	return about(err, "deployment group %s of application %s", name, application)
 }
@@ -33,6 +38,38 @@ func touchConfig(t *tx, g store.Group) error {
 		return nil
 	}
 	return about(t.must(`UPDATE deployment_configs SET name = name WHERE name = $1`, name), "deployment config %s", name)
+}
+
+// takeServices makes the ECS services of a group its own, and lets go of those that it had.
+func takeServices(t *tx, g awsapi.DeploymentGroupInfo) error {
+	id := awsapi.Value(g.DeploymentGroupId)
+	if _, err := t.exec(`DELETE FROM ecs_services WHERE group_id = $1`, id); err != nil {
+		return err
+	}
+	for _, s := range g.EcsServices {
+		service := store.ECSServiceKey(s)
+		n, err := t.exec(`INSERT INTO ecs_services (service, group_id) VALUES ($1, $2) ON CONFLICT DO NOTHING`, service, id)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return serviceTaken(t, service)
+		}
+	}
+	return nil
+}
+
+func serviceTaken(t *tx, service string) error {
+	taken, err := one(t, func(row scanner) (store.ServiceTakenError, error) {
+		taken := store.ServiceTakenError{Service: service}
+		err := row.Scan(&taken.Application, &taken.Group)
+		return taken, err
+	}, `SELECT a.name, g.name FROM ecs_services s JOIN deployment_groups g ON g.id = s.group_id
+		JOIN applications a ON a.id = g.application_id WHERE s.service = $1`, service)
+	if err != nil {
+		return fmt.Errorf("the deployment group of ECS service %s: %w", service, err)
+	}
+	return &taken
 }
 
 // settings drops the members that the engine moves: they have columns.
@@ -101,9 +138,13 @@ func (s *Store) UpdateGroup(ctx context.Context, application, name string, g sto
 		if err := touchConfig(t, g); err != nil {
 			return err
 		}
-		return exists(t.must(`UPDATE deployment_groups SET name = $3, config = $4, info = $5, tags = $6`+inApplication,
+		err := exists(t.must(`UPDATE deployment_groups SET name = $3, config = $4, info = $5, tags = $6`+inApplication,
 			application, name, awsapi.Value(g.Info.DeploymentGroupName), awsapi.Value(g.Info.DeploymentConfigName),
 			document{settings(g.Info)}, document{g.Tags}))
+		if err != nil {
+			return err
+		}
+		return takeServices(t, g.Info)
 	})
 	return about(err, "deployment group %s of application %s", name, application)
 }

@@ -61,7 +61,16 @@ type Group struct {
 	Tags []awsapi.Tag
 }
 
-// Groups keeps deployment groups; their names are unique within an application.
+// ServiceTakenError says that another deployment group deploys to an ECS service already.
+type ServiceTakenError struct{ Service, Application, Group string }
+
+// Error names the group.
+func (e *ServiceTakenError) Error() string {
+	return fmt.Sprintf("ECS service %s belongs to deployment group %s of application %s", e.Service, e.Group, e.Application)
+}
+
+// Groups keeps deployment groups; their names are unique within an application, and each of their ECS services belongs to
+// one group only: *ServiceTakenError (service.md 2.5).
 type Groups interface {
 	CreateGroup(ctx context.Context, g Group) error // ErrExists; ErrNotFound without the application or its custom config
 	Group(ctx context.Context, application, name string) (Group, error)
@@ -164,6 +173,13 @@ type Deployment struct {
 	Plan        deploy.Plan
 	Facts       deploy.Facts
 	Status      deploy.Status
+	Phase       int // index into Plan.Phases; moved by the engine
+}
+
+// TerminationWaitStarted reports whether the deployment has come to the wait before what it replaces is taken away: always
+// its last phase.
+func (d Deployment) TerminationWaitStarted() bool {
+	return d.Phase < len(d.Plan.Phases) && d.Plan.Phases[d.Phase].Gate.Termination
 }
 
 // DeploymentFilter selects deployments; zero members select all.
@@ -199,6 +215,9 @@ type Deployments interface {
 	Silent(ctx context.Context, deployment string, since time.Time, limit int) ([]deploy.Target, error)
 	// StopDeployment stores the fact, once; ErrEnded when the deployment is terminal; ErrNotFound.
 	StopDeployment(ctx context.Context, id string, fact deploy.Stop) error
+	// ApprovePhase stores that the phase may begin, whatever its gate says, and so may those before it; ErrEnded when the
+	// deployment is terminal; ErrNotFound.
+	ApprovePhase(ctx context.Context, id string, phase int) error
 }
 
 // Target is a target with its history.

@@ -144,6 +144,28 @@ func stopDeployment(t *testing.T, s Moving) {
 	fails(t, s.StopDeployment(ctx, "d-1", fact), store.ErrEnded)
 }
 
+func approvePhase(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	fails(t, s.ApprovePhase(ctx, "d-1", 1), store.ErrNotFound)
+	started(t, s, "d-1", "h")
+	before := loaded(t, s, "d-1")
+	ok(t, s.ApprovePhase(ctx, "d-1", 1))
+	approved := loaded(t, s, "d-1")
+	same(t, "phases that may begin", approved.Facts.Approved, 2)
+	if approved.Version == before.Version {
+		t.Error("an operator's fact did not move the version")
+	}
+	ok(t, s.ApprovePhase(ctx, "d-1", 0))
+	same(t, "after an earlier phase was approved again", loaded(t, s, "d-1"), approved)
+
+	ok(t, s.Commit(ctx, store.Round{State: approved, At: after(time.Hour), Decision: deploy.Decision{Phase: 1}}))
+	d, err := s.Deployment(ctx, "d-1")
+	ok(t, err)
+	same(t, "phase", d.Phase, 1)
+	ok(t, s.Commit(ctx, end(loaded(t, s, "d-1"), deploy.Failed, deploy.TargetFailed)))
+	fails(t, s.ApprovePhase(ctx, "d-1", 3), store.ErrEnded)
+}
+
 func openBundles(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	started(t, s, "d-1", "h", "idle")

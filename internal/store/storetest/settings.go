@@ -85,6 +85,37 @@ func applicationDelete(t *testing.T, s store.Store) {
 	same(t, "revisions of the new application", len(revisions), 0)
 }
 
+func ecsServices(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	newApplication(t, s, "app")
+	newApplication(t, s, "other")
+	serving := func(application, name, cluster, service string) store.Group {
+		g := groupOf(application, name)
+		g.Info.EcsServices = []awsapi.ECSService{{ClusterName: &cluster, ServiceName: &service}}
+		return g
+	}
+	taken := func(err error, group string) {
+		t.Helper()
+		var e *store.ServiceTakenError
+		if !errors.As(err, &e) || e.Application != "app" || e.Group != group {
+			t.Errorf("got %v, want an error that names group %s", err, group)
+		}
+	}
+	first := serving("app", "g1", "web", "shop")
+	ok(t, s.CreateGroup(ctx, first))
+	ok(t, s.UpdateGroup(ctx, "app", "g1", first)) // its own service is no other's
+	taken(s.CreateGroup(ctx, serving("other", "g2", "arn:aws:ecs:us-east-1:1:cluster/web", "arn:aws:ecs:us-east-1:1:service/web/shop")), "g1")
+	_, err := s.Group(ctx, "other", "g2")
+	fails(t, err, store.ErrNotFound)
+
+	ok(t, s.CreateGroup(ctx, serving("other", "g2", "", "shop")))
+	taken(s.UpdateGroup(ctx, "other", "g2", serving("other", "g2", "web", "shop")), "g1")
+	ok(t, s.UpdateGroup(ctx, "app", "g1", serving("app", "g1", "web", "pay")))
+	ok(t, s.UpdateGroup(ctx, "other", "g2", serving("other", "g2", "web", "shop")))
+	ok(t, s.DeleteGroup(ctx, "app", "g1"))
+	ok(t, s.CreateGroup(ctx, serving("app", "g3", "web", "pay")))
+}
+
 func groups(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	fails(t, s.CreateGroup(ctx, groupOf("app", "g")), store.ErrNotFound)
