@@ -63,7 +63,7 @@ func (c *access) deleteDeploymentGroup(in *awsapi.DeleteDeploymentGroupInput) {
 	c.group(in.ApplicationName, in.DeploymentGroupName)
 }
 func (c *access) batchGetDeploymentGroups(in *awsapi.BatchGetDeploymentGroupsInput) {
-	for _, name := range entries(in.DeploymentGroupNames, maxNameBatch) {
+	for _, name := range entries(in.DeploymentGroupNames, c.api.limits.BatchApplications) {
 		c.group(in.ApplicationName, &name)
 	}
 }
@@ -102,7 +102,7 @@ func (c *access) deleteResourcesByExternalID(*awsapi.DeleteResourcesByExternalId
 	c.everything()
 }
 func (c *access) batchGetDeployments(in *awsapi.BatchGetDeploymentsInput) {
-	for _, id := range entries(in.DeploymentIds, maxBatch) {
+	for _, id := range entries(in.DeploymentIds, c.api.limits.BatchDeployments) {
 		c.deployment(&id)
 	}
 }
@@ -191,7 +191,7 @@ func (c *access) instance(name *string) { c.needs(c.operation, c.api.arns.instan
 func (c *access) everything()           { c.needs(c.operation, c.api.arns.prefix()+"*") }
 
 func (c *access) instances(names []string) {
-	for _, name := range entries(names, maxNameBatch) {
+	for _, name := range entries(names, c.api.limits.TaggedHosts) {
 		c.instance(&name)
 	}
 }
