@@ -63,6 +63,7 @@ var storeErrors = []struct {
 	{blob.ErrPartOrder, 400, "InvalidPartOrder"},
 	{blob.ErrPartTooSmall, 400, "EntityTooSmall"},
 	{ErrDenied, 403, "AccessDenied"},
+	{ErrSlowDown, 503, "SlowDown"},
 }
 
 // translate finds S3's name for an error.
