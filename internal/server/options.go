@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 
+	"grapnel/internal/api"
 	"grapnel/internal/packages"
 )
 
@@ -33,6 +34,7 @@ type Options struct {
 
 	RateLimit      float64 // requests of a user in a second, a host may make a quarter of them; 0 for any number
 	MaxConnections int     // 0 for what the limit of open files leaves
+	Limits api.Limits // zero members stand for AWS's
 
 	RootAccessKeyID, RootSecretAccessKey string // "" = made at the first start
 
