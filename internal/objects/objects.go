@@ -73,7 +73,7 @@ type handler struct {
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{handler: h, w: w, r: r, query: r.URL.Query()}
-	c.bucket, c.key = h.locate(r)
+	c.bucket, c.key = Locate(r, h.Domain)
 	err := c.serve()
 	if err == nil {
 		return
@@ -89,14 +89,14 @@ func (c *call) logFailure(e *apiError, err error) {
 	}
 }
 
-// locate finds bucket and key in host and path. They are not yet checked.
-func (h *handler) locate(r *http.Request) (bucket, key string) {
+// Locate finds bucket and key in host (BUCKET.domain; domain may be "") and path. They are not yet checked.
+func Locate(r *http.Request, domain string) (bucket, key string) {
 	path := strings.TrimPrefix(r.URL.Path, "/")
 	host := strings.ToLower(r.Host)
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
-	if bucket, ok := strings.CutSuffix(host, "."+strings.ToLower(h.Domain)); ok && h.Domain != "" {
+	if bucket, ok := strings.CutSuffix(host, "."+strings.ToLower(domain)); ok && domain != "" {
 		return bucket, path
 	}
 	bucket, key, _ = strings.Cut(path, "/")

@@ -50,7 +50,7 @@ func (s *Server) assemble(ctx context.Context, identities *auth.Auth, key *seal.
 	operations := awsjson.NewMux(awsjson.Options{BodyLimit: maxJSONBody, Log: s.opts.Log})
 	api.New(api.Options{
 		Store: s.store, Region: s.opts.Region, AccountID: s.opts.AccountID, TokenKey: key.Derive("page-tokens"), Wake: s.engine.Wake,
-		Deregistered: func(name string) { s.hosts.Issued([]string{name}) },
+		Deregistered: func(name string) { s.hosts.Issued([]string{name}) }, Limits: s.opts.Limits,
 	}).Register(operations)
 	objectsHandler := objects.New(s.bundles, objects.Options{
 		Region: s.opts.Region, Domain: s.opts.Domain, Log: s.opts.Log,
@@ -64,12 +64,13 @@ func (s *Server) assemble(ctx context.Context, identities *auth.Auth, key *seal.
 	})
 	iamHandler, stsHandler := iam.New(iam.Options{Auth: identities, Store: s.store, AccountID: s.opts.AccountID, Log: s.opts.Log})
 
+	open := s.newOpen(registry)
 	rt := &router{
-		open: s.open(registry), auth: identities, verifier: &sigv4.Verifier{MaxBody: maxJSONBody}, region: s.opts.Region, log: s.opts.Log,
+		open: open, auth: identities, verifier: &sigv4.Verifier{MaxBody: maxJSONBody}, region: s.opts.Region, log: s.opts.Log,
 	}
 	rt.services = map[string]service{
 		"codedeploy": {handler: operations, refuse: rt.refuseJSON, target: awsapi.Prefix, allow: rt.allow("codedeploy")},
-		"s3":         {handler: objectsHandler, refuse: rt.refuseS3, anyRegion: true, uploads: true},
+		"s3":         {handler: open.agentBucket(objectsHandler), refuse: rt.refuseS3, anyRegion: true, uploads: true},
 		"iam":        {handler: iamHandler, refuse: rt.refuseQuery, anyRegion: true},
 		"sts":        {handler: stsHandler, refuse: rt.refuseQuery, anyRegion: true},
 		awsapi.GrapnelService: {

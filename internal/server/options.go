@@ -5,8 +5,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"regexp"
+
+	"grapnel/internal/api"
+	"grapnel/internal/packages"
 )
 
 // Options are the settings of a server. The command line, GRAPNEL_* variables and the YAML file fill them in.
@@ -19,9 +23,16 @@ type Options struct {
 	Database string // "" = SQLite in DataDir; else postgres://...
 	Domain   string // buckets are also served as BUCKET.Domain (virtual-host style); "" = path style only
 
+	// PublicURL is the address by which hosts know the server, without a path; "" for the one that each request came to. Behind
+	// a proxy that speaks TLS it has to be set.
+	PublicURL string
+	Packages  string // folder of the agent's packages; "" for the usual places, see packages.Find
+
 	TLSCert, TLSKey string // PEM files
 	TLS             string // "self-signed" keeps a certificate authority of its own in DataDir/tls
 	Insecure        bool   // plain HTTP on an address that is not loopback
+
+	Limits api.Limits // zero members stand for AWS's
 
 	RootAccessKeyID, RootSecretAccessKey string // "" = made at the first start
 
@@ -31,8 +42,9 @@ type Options struct {
 var accountID = regexp.MustCompile(`^[0-9]{12}$`)
 var region = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-[0-9]+$`)
 
-// check tells what is wrong with the options and what to do about it, before anything is written.
-func (o Options) check() error {
+// check tells what is wrong with the options and what to do about it, before anything is written. It brings those that can
+// be written in several ways into one form.
+func (o *Options) check() error {
 	host, _, err := net.SplitHostPort(o.Listen)
 	switch {
 	case o.DataDir == "":
@@ -54,6 +66,21 @@ func (o Options) check() error {
 	case !o.encrypted() && !loopback(host) && !o.Insecure:
 		return fmt.Errorf("%s is not a loopback address, so secrets and bundles would cross the network in clear; use --tls self-signed, "+
 			"--tls-cert with --tls-key, or --insecure when something in front of the server speaks TLS", o.Listen)
+	}
+	return o.checkPackages()
+}
+
+func (o *Options) checkPackages() (err error) {
+	if o.PublicURL != "" {
+		if o.PublicURL, err = packages.CheckPublicURL(o.PublicURL); err != nil {
+			return fmt.Errorf("--public-url: %w", err)
+		}
+	}
+	if o.Packages == "" {
+		return nil
+	}
+	if info, err := os.Stat(o.Packages); err != nil || !info.IsDir() {
+		return fmt.Errorf("--packages %s is not a folder; `make packages` writes one (dist)", o.Packages)
 	}
 	return nil
 }

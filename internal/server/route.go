@@ -55,7 +55,7 @@ func (s service) label(r *http.Request) string {
 // router takes a request to its service: by the service name in its signature, and what is not signed by its path.
 type router struct {
 	services map[string]service
-	open     http.Handler // what needs no signature
+	open     *open
 	auth     *auth.Auth
 	verifier *sigv4.Verifier
 	region   string
@@ -70,9 +70,11 @@ func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// the same, takes the final status in its place, and then hangs in the next upload on the connection.
 		w.WriteHeader(http.StatusContinue)
 	}
-	if unsigned(r) && isOpen(r.URL.Path) {
-		rt.open.ServeHTTP(w, r)
-		return
+	if unsigned(r) {
+		if handler := rt.open.handler(r); handler != nil {
+			handler.ServeHTTP(w, r)
+			return
+		}
 	}
 	q, err := sigv4.Parse(r)
 	if err != nil {
@@ -180,10 +182,6 @@ func (rt *router) refusal(r *http.Request) func(http.ResponseWriter, *http.Reque
 
 func unsigned(r *http.Request) bool {
 	return r.Header.Get("Authorization") == "" && !r.URL.Query().Has("X-Amz-Algorithm")
-}
-
-func isOpen(path string) bool {
-	return path == "/healthz" || path == "/readyz" || path == "/metrics"
 }
 
 // unchecked is what the sender learns of a failure of the server's own.
