@@ -61,8 +61,8 @@ func (s *Server) assemble(ctx context.Context, identities *auth.Auth, key *seal.
 	}).Register(operations)
 	objectsHandler := objects.New(s.bundles, objects.Options{
 		Region: s.opts.Region, Domain: s.opts.Domain, Log: s.opts.Log,
-		Authorize: func(ctx context.Context, action, bucket, key string) error {
-			err := identities.Allow(ctx, auth.FromContext(ctx), action, auth.ObjectARN(bucket, key))
+		Authorize: func(ctx context.Context, a objects.Access) error {
+			err := identities.Allow(ctx, auth.FromContext(ctx), a.Action, auth.ObjectARN(a.Bucket, a.Key))
 			if denied := (*auth.DeniedError)(nil); errors.As(err, &denied) {
 				return fmt.Errorf("%w: %w", objects.ErrDenied, err)
 			}
@@ -73,7 +73,7 @@ func (s *Server) assemble(ctx context.Context, identities *auth.Auth, key *seal.
 
 	open := s.newOpen(registry)
 	rt := &router{
-		open: open, auth: identities, verifier: &sigv4.Verifier{MaxBody: maxJSONBody}, region: s.opts.Region, log: s.opts.Log,
+		open: open, auth: identities, verifier: &sigv4.Verifier{MaxBody: maxJSONBody}, limits: newLimits(s.opts.RateLimit, registry), region: s.opts.Region, log: s.opts.Log,
 	}
 	rt.services = map[string]service{
 		"codedeploy": {handler: operations, refuse: rt.refuseJSON, target: awsapi.Prefix},
