@@ -19,7 +19,7 @@ func (a *API) deployment(ctx context.Context, value *string) (store.Deployment, 
 	if err != nil {
 		return store.Deployment{}, err
 	}
-	d, err := a.store.Deployment(ctx, id)
+	d, err := a.loadDeployment(ctx, id)
 	return d, instead(err, store.ErrNotFound, deploymentDoesNotExist(id), "load deployment "+id)
 }
 
@@ -29,7 +29,7 @@ func (a *API) createDeployment(ctx context.Context, in *awsapi.CreateDeploymentI
 	if err != nil {
 		return nil, err
 	}
-	revision, err := checkDeployment(in)
+	revision, err := a.checkDeployment(in)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func (a *API) createDeployment(ctx context.Context, in *awsapi.CreateDeploymentI
 }
 
 // checkDeployment checks each member of the call alone and returns the revision as it is stored.
-func checkDeployment(in *awsapi.CreateDeploymentInput) (awsapi.RevisionLocation, error) {
+func (a *API) checkDeployment(in *awsapi.CreateDeploymentInput) (awsapi.RevisionLocation, error) {
 	revision, err := checkedRevision(in.Revision)
 	if err != nil {
 		return revision, err
@@ -71,7 +71,7 @@ func checkDeployment(in *awsapi.CreateDeploymentInput) (awsapi.RevisionLocation,
 	for _, err := range []error{
 		checkConfigName(in.DeploymentConfigName),
 		checkDescription(in.Description),
-		checkAlarms("overrideAlarmConfiguration", in.OverrideAlarmConfiguration),
+		a.limits.checkAlarms("overrideAlarmConfiguration", in.OverrideAlarmConfiguration),
 		checkAutoRollback(in.AutoRollbackConfiguration),
 		oneOf(awsapi.InvalidFileExistsBehaviorException, "fileExistsBehavior", in.FileExistsBehavior),
 	} {
@@ -131,6 +131,7 @@ func (a *API) plan(ctx context.Context, in *awsapi.CreateDeploymentInput, group 
 		CurrentKey:                    store.RevisionKey(awsapi.Value(group.Info.TargetRevision)),
 		IgnoreApplicationStopFailures: awsapi.Value(in.IgnoreApplicationStopFailures),
 		UpdateOutdatedInstancesOnly:   awsapi.Value(in.UpdateOutdatedInstancesOnly),
+		MaxTargets:                    a.limits.Instances,
 		AutoRollback:                  in.AutoRollbackConfiguration,
 	})
 	if unsupported := (*planner.UnsupportedError)(nil); errors.As(err, &unsupported) {
@@ -180,6 +181,7 @@ func (a *API) storeDeployment(ctx context.Context, d store.Deployment) error {
 		*d.Info.DeploymentId = store.NewDeploymentID()
 		err = a.store.CreateDeployment(ctx, d)
 	}
+	err = limited(err, awsapi.DeploymentLimitExceededException, "wait until one has ended")
 	group := *d.Info.DeploymentGroupName
 	if busy := (*store.BusyError)(nil); errors.As(err, &busy) {
 		return deploymentLimitExceeded(group, busy.Deployment)
@@ -241,11 +243,11 @@ func shownDeployment(d store.Deployment) *awsapi.DeploymentInfo {
 
 // batchGetDeployments leaves out unknown ids.
 func (a *API) batchGetDeployments(ctx context.Context, in *awsapi.BatchGetDeploymentsInput) (*awsapi.BatchGetDeploymentsOutput, error) {
-	if err := each(in.DeploymentIds, maxBatch, deploymentID); err != nil {
+	if err := each(in.DeploymentIds, a.limits.BatchDeployments, deploymentID); err != nil {
 		return nil, err
 	}
 	out := &awsapi.BatchGetDeploymentsOutput{DeploymentsInfo: []awsapi.DeploymentInfo{}}
-	err := eachKnown(ctx, "deployment", in.DeploymentIds, a.store.Deployment, func(d store.Deployment) {
+	err := eachKnown(ctx, "deployment", in.DeploymentIds, a.loadDeployment, func(d store.Deployment) {
 		out.DeploymentsInfo = append(out.DeploymentsInfo, *shownDeployment(d))
 	})
 	return out, err
