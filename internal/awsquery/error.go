@@ -13,6 +13,7 @@ const (
 	AccessDenied               = "AccessDenied" // 403
 	ExpiredToken               = "ExpiredToken"
 	IncompleteSignature        = "IncompleteSignature"
+	Throttling                 = "Throttling"
 	InternalFailure            = "InternalFailure"
 	InvalidAction              = "InvalidAction"
 	InvalidClientTokenID       = "InvalidClientTokenId"

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"grapnel/internal/deploy"
 	"grapnel/internal/store"
 )
 
@@ -25,8 +26,12 @@ var ErrClosed = errors.New("the store is closed")
 // Store is a store.Store on SQLite or PostgreSQL.
 type Store struct {
 	database
-	plans      *plans
-	identities atomic.Uint64 // see IdentityVersion
+	plans       *plans
+	deployments recent[string, store.Deployment]
+	silent      recent[silentQuery, []deploy.Target]
+	identities  atomic.Uint64 // see IdentityVersion
+	// Quotas are set before the store is used; the zero value bounds nothing.
+	Quotas store.Quotas
 }
 
 var _ store.Store = (*Store)(nil)
@@ -40,6 +45,9 @@ type database interface {
 	// update runs fn in a transaction that is durable when update returns nil, and leaves no trace otherwise. fn may run
 	// more than once.
 	update(ctx context.Context, fn func(*tx) error) error
+	// written counts the writes that were committed, before their callers know. known is false where other processes write
+	// too, so that there is no such number.
+	written() (n uint64, known bool)
 	Ping(ctx context.Context) error
 	// Close lets what is under way end and refuses the rest with ErrClosed.
 	Close() error
