@@ -11,8 +11,6 @@ import (
 	"sync"
 	"time"
 
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
-
 	"grapnel/internal/agent/config"
 	"grapnel/internal/agent/identity"
 	"grapnel/internal/awsapi"
@@ -43,25 +41,11 @@ func newService(cfg config.Config, id identity.Identity, hc *http.Client) *servi
 				awsapi.AgentVersionHeader: {config.Version},
 				"User-Agent":              {"codedeploy-agent/" + config.Version},
 			},
-			Sign: signer(id, name),
+			Sign: id.Signer(name),
 		},
 		prefix:      prefix,
 		hostID:      id.HostID,
 		callTimeout: cfg.HTTPReadTimeout,
-	}
-}
-
-// errNoCredentials says that a request was not sent because there is nothing to sign it with.
-var errNoCredentials = errors.New("no credentials")
-
-func signer(id identity.Identity, service string) func(*http.Request, string) error {
-	s := v4.NewSigner()
-	return func(req *http.Request, bodyHash string) error {
-		c, err := id.Credentials.Retrieve(req.Context())
-		if err != nil {
-			return fmt.Errorf("%w: %w", errNoCredentials, err)
-		}
-		return s.SignHTTP(req.Context(), c, req, bodyHash, service, id.Region, time.Now())
 	}
 }
 
@@ -246,7 +230,7 @@ func advice(err error) string {
 		dns       *net.DNSError
 	)
 	switch {
-	case errors.Is(err, errNoCredentials):
+	case errors.Is(err, identity.ErrNoCredentials):
 		return "check the keys in the on-premises file, or the credentials file it names"
 	case errors.As(err, &unknownCA):
 		return "the service's certificate comes from an authority this host does not trust: name its PEM file with ca_file in the configuration, or in AWS_SSL_CA_BUNDLE"

@@ -8,7 +8,6 @@ package api
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	"grapnel/internal/awsapi"
@@ -30,7 +29,7 @@ type Store interface {
 	Complete(ctx context.Context, work string, status deploy.WorkStatus, d deploy.Diagnostics, at time.Time) error
 }
 
-// Options are the settings of an API. All but Deregistered are needed.
+// Options are the settings of an API. All but Deregistered and Limits are needed.
 type Options struct {
 	Store     Store
 	Region    string                  // in ARNs
@@ -39,6 +38,8 @@ type Options struct {
 	Wake      func(deployment string) // tells the engine that something about the deployment has changed
 	// Deregistered tells the host protocol that a host's polls are to end; nil means that nobody is told.
 	Deregistered func(host string)
+	// Limits are those that the operations check; the store has been given the Quotas among them.
+	Limits Limits
 }
 
 // API holds what the operations share.
@@ -49,10 +50,7 @@ type API struct {
 	wake         func(string)
 	deregistered func(string)
 	predefined   map[string]awsapi.DeploymentConfigInfo
-
-	// settings serialises operations that read a setting, change a part of it and store it: two at once would undo one
-	// another's part.
-	settings sync.Mutex
+	limits       Limits
 }
 
 // New returns the operations over a store.
@@ -64,6 +62,7 @@ func New(opts Options) *API {
 		wake:         opts.Wake,
 		deregistered: opts.Deregistered,
 		predefined:   map[string]awsapi.DeploymentConfigInfo{},
+		limits:       opts.Limits.complete(),
 	}
 	if a.deregistered == nil {
 		a.deregistered = func(string) {}

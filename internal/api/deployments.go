@@ -29,7 +29,7 @@ func (a *API) createDeployment(ctx context.Context, in *awsapi.CreateDeploymentI
 	if err != nil {
 		return nil, err
 	}
-	revision, err := checkDeployment(in)
+	revision, err := a.checkDeployment(in)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func (a *API) createDeployment(ctx context.Context, in *awsapi.CreateDeploymentI
 }
 
 // checkDeployment checks each member of the call alone and returns the revision as it is stored, none for a restart.
-func checkDeployment(in *awsapi.CreateDeploymentInput) (revision awsapi.RevisionLocation, err error) {
+func (a *API) checkDeployment(in *awsapi.CreateDeploymentInput) (revision awsapi.RevisionLocation, err error) {
 	if in.DeploymentMode == awsapi.DeploymentModeRestart {
 		err = checkRestart(in)
 	} else {
@@ -80,8 +80,8 @@ func checkDeployment(in *awsapi.CreateDeploymentInput) (revision awsapi.Revision
 	for _, err := range []error{
 		checkConfigName(in.DeploymentConfigName),
 		checkDescription(in.Description),
-		checkTargetInstances(in.TargetInstances),
-		checkAlarms("overrideAlarmConfiguration", in.OverrideAlarmConfiguration),
+		a.limits.checkTargetInstances(in.TargetInstances),
+		a.limits.checkAlarms("overrideAlarmConfiguration", in.OverrideAlarmConfiguration),
 		checkAutoRollback(in.AutoRollbackConfiguration),
 		oneOf(awsapi.InvalidFileExistsBehaviorException, "fileExistsBehavior", in.FileExistsBehavior),
 		checkEC2Options(in.Ec2DeploymentOptions),
@@ -125,7 +125,7 @@ func restarted(group awsapi.DeploymentGroupInfo) (awsapi.RevisionLocation, error
 	return awsapi.Value(group.TargetRevision), refused
 }
 
-func checkTargetInstances(t *awsapi.TargetInstances) error {
+func (l Limits) checkTargetInstances(t *awsapi.TargetInstances) error {
 	const invalid = awsapi.InvalidTargetInstancesException
 	if t == nil {
 		return nil
@@ -134,15 +134,15 @@ func checkTargetInstances(t *awsapi.TargetInstances) error {
 	switch {
 	case len(t.TagFilters) > 0 && len(groups) > 0:
 		return failure(invalid, "Give either tagFilters or ec2TagSet in targetInstances, not both.")
-	case len(groups) > maxTagGroups:
-		return failure(invalid, "ec2TagSet in targetInstances may have %d groups of filters.", maxTagGroups)
+	case len(groups) > l.TagGroups:
+		return failure(invalid, "ec2TagSet in targetInstances may have %d groups of filters.", l.TagGroups)
 	}
 	for _, list := range append([][]awsapi.EC2TagFilter{t.TagFilters}, groups...) {
-		if err := checkEC2Filters(invalid, list); err != nil {
+		if err := l.checkEC2Filters(invalid, list); err != nil {
 			return err
 		}
 	}
-	return checkAutoScalingGroups(invalid, t.AutoScalingGroups)
+	return l.checkAutoScalingGroups(invalid, t.AutoScalingGroups)
 }
 
 // checkPlatform checks what the group's platform and style allow (service.md 2.6).
@@ -196,6 +196,7 @@ func (a *API) plan(ctx context.Context, in *awsapi.CreateDeploymentInput, group 
 		CurrentKey:                    store.RevisionKey(awsapi.Value(group.Info.TargetRevision)),
 		IgnoreApplicationStopFailures: awsapi.Value(in.IgnoreApplicationStopFailures),
 		UpdateOutdatedInstancesOnly:   awsapi.Value(in.UpdateOutdatedInstancesOnly),
+		MaxTargets:                    a.limits.Instances,
 		AutoRollback:                  in.AutoRollbackConfiguration,
 	})
 	if unsupported := (*planner.UnsupportedError)(nil); errors.As(err, &unsupported) {
@@ -250,6 +251,7 @@ func (a *API) storeDeployment(ctx context.Context, d store.Deployment) error {
 		*d.Info.DeploymentId = store.NewDeploymentID()
 		err = a.store.CreateDeployment(ctx, d)
 	}
+	err = limited(err, awsapi.DeploymentLimitExceededException, "wait until one has ended")
 	group := *d.Info.DeploymentGroupName
 	if busy := (*store.BusyError)(nil); errors.As(err, &busy) {
 		return deploymentLimitExceeded(group, busy.Deployment)
@@ -311,7 +313,7 @@ func shownDeployment(d store.Deployment) *awsapi.DeploymentInfo {
 
 // batchGetDeployments leaves out unknown ids.
 func (a *API) batchGetDeployments(ctx context.Context, in *awsapi.BatchGetDeploymentsInput) (*awsapi.BatchGetDeploymentsOutput, error) {
-	if err := each(in.DeploymentIds, maxBatch, deploymentID); err != nil {
+	if err := each(in.DeploymentIds, a.limits.BatchDeployments, deploymentID); err != nil {
 		return nil, err
 	}
 	out := &awsapi.BatchGetDeploymentsOutput{DeploymentsInfo: []awsapi.DeploymentInfo{}}

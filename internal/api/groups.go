@@ -31,10 +31,10 @@ func (a *API) createDeploymentGroup(ctx context.Context, in *awsapi.CreateDeploy
 		return nil, err
 	}
 	settings := settingsToCreate(in)
-	if err := settings.checkFields(); err != nil {
+	if err := settings.checkFields(a.limits); err != nil {
 		return nil, err
 	}
-	if err := checkResourceTags(in.Tags); err != nil {
+	if err := a.limits.checkResourceTags(in.Tags); err != nil {
 		return nil, err
 	}
 	app, err := a.application(ctx, application)
@@ -44,9 +44,6 @@ func (a *API) createDeploymentGroup(ctx context.Context, in *awsapi.CreateDeploy
 	info := newGroup(app.Info, name)
 	settings.apply(&info)
 	if err := a.checkGroup(ctx, info, settings); err != nil {
-		return nil, err
-	}
-	if err := a.roomForGroup(ctx, application); err != nil {
 		return nil, err
 	}
 	err = a.store.CreateGroup(ctx, store.Group{Info: info, Tags: in.Tags})
@@ -68,6 +65,7 @@ func groupNotStored(err error, info awsapi.DeploymentGroupInfo, gone error) erro
 	if isMissing(err) {
 		return gone
 	}
+	err = limited(err, awsapi.DeploymentGroupLimitExceededException, "delete one of application "+application+" first")
 	return instead(err, store.ErrExists, groupAlreadyExists(application, name), "store deployment group "+name)
 }
 
@@ -103,18 +101,6 @@ func defaultConfig(platform awsapi.ComputePlatform) string {
 		return planner.PredefinedPrefix + "ECSAllAtOnce"
 	}
 	return planner.PredefinedPrefix + "OneAtATime"
-}
-
-func (a *API) roomForGroup(ctx context.Context, application string) error {
-	names, err := a.store.Groups(ctx, application, "", maxGroupsPerApplication)
-	if err != nil {
-		return fmt.Errorf("count deployment groups of application %s: %w", application, err)
-	}
-	if len(names) == maxGroupsPerApplication {
-		return failure(awsapi.DeploymentGroupLimitExceededException,
-			"Application %s has %d deployment groups, as many as it can have; delete one first.", application, maxGroupsPerApplication)
-	}
-	return nil
 }
 
 func (a *API) getDeploymentGroup(ctx context.Context, in *awsapi.GetDeploymentGroupInput) (*awsapi.GetDeploymentGroupOutput, error) {
@@ -159,7 +145,7 @@ func (a *API) batchGetDeploymentGroups(ctx context.Context, in *awsapi.BatchGetD
 	if err != nil {
 		return nil, err
 	}
-	if err := each(in.DeploymentGroupNames, maxNameBatch, groupName); err != nil {
+	if err := each(in.DeploymentGroupNames, a.limits.BatchApplications, groupName); err != nil {
 		return nil, err
 	}
 	if _, err := a.application(ctx, application); err != nil {
@@ -216,25 +202,27 @@ func (a *API) updateDeploymentGroup(ctx context.Context, in *awsapi.UpdateDeploy
 		}
 	}
 	settings := groupSettings{UpdateDeploymentGroupInput: *in}
-	if err := settings.checkFields(); err != nil {
+	if err := settings.checkFields(a.limits); err != nil {
 		return nil, err
 	}
-	a.settings.Lock()
-	defer a.settings.Unlock()
+	if err := untilCurrent(func() error { return a.changeGroup(ctx, application, name, newName, settings) }); err != nil {
+		return nil, err
+	}
+	return &awsapi.UpdateDeploymentGroupOutput{HooksNotCleanedUp: []awsapi.AutoScalingGroup{}}, nil
+}
+
+func (a *API) changeGroup(ctx context.Context, application, name, newName string, settings groupSettings) error {
 	group, err := a.groupOf(ctx, application, name)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	group.Info.DeploymentGroupName = &newName
 	settings.apply(&group.Info)
 	if err := a.checkGroup(ctx, group.Info, settings); err != nil {
-		return nil, err
+		return err
 	}
 	err = a.store.UpdateGroup(ctx, application, name, group)
-	if err := groupNotStored(err, group.Info, groupDoesNotExist(application, name)); err != nil {
-		return nil, err
-	}
-	return &awsapi.UpdateDeploymentGroupOutput{HooksNotCleanedUp: []awsapi.AutoScalingGroup{}}, nil
+	return groupNotStored(err, group.Info, groupDoesNotExist(application, name))
 }
 
 // deleteDeploymentGroup succeeds when there is no such group (service.md 2.2).

@@ -20,7 +20,10 @@ func serverCommand() *cobra.Command {
 		Short: "Run the control plane",
 		Long: `Run the control plane: one process, one data folder, one address for every AWS service that it speaks.
 
-Every flag is also an environment variable (--data is GRAPNEL_DATA) and a key of the YAML file named by --config.`,
+Every flag is also an environment variable (--data is GRAPNEL_DATA) and a key of the YAML file named by --config.
+
+The limits that --limit sets, with AWS's values: ` + o.Limits.Names() + `.
+In the environment and in the file, several are separated by commas.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := fillFlags(cmd, os.LookupEnv); err != nil {
@@ -50,6 +53,7 @@ Every flag is also an environment variable (--data is GRAPNEL_DATA) and a key of
 	f.StringVar(&o.TLSKey, "tls-key", "", "PEM file of its key")
 	f.StringVar(&o.TLS, "tls", "", `"self-signed" makes a certificate authority in the data folder`)
 	f.BoolVar(&o.Insecure, "insecure", false, "allow plain HTTP on an address that is not loopback")
+	f.Var(&o.Limits, "limit", "another value than AWS's for a limit; may be repeated")
 	f.StringVar(&o.RootAccessKeyID, "root-access-key-id", "", "root access key (default: made at the first start)")
 	f.StringVar(&o.RootSecretAccessKey, "root-secret-access-key", "", "its secret; better set as GRAPNEL_ROOT_SECRET_ACCESS_KEY than as a flag")
 	f.BoolVar(&verbose, "verbose", false, "log every request")

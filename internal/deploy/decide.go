@@ -52,6 +52,9 @@ func (r *round) impossible() (Why, bool) {
 	if r.status != Created {
 		return Why{}, false
 	}
+	if r.plan.Excess != (Excess{}) {
+		return Why{Code: CodeOverMaxInstances, Message: tooManyTargets(r.plan.Excess)}, true
+	}
 	if len(r.order) == 0 {
 		return Why{Code: CodeNoInstances, Message: noTargets(r.plan.UpToDate)}, true
 	}

@@ -84,6 +84,14 @@ type Plan struct {
 	Rollback Rollback      `json:"rollback"`
 	// UpToDate is how many hosts were left out because they run the revision already (updateOutdatedInstancesOnly).
 	UpToDate int `json:"upToDate,omitzero"`
+	// Excess is set when more targets were selected than a deployment may have: then the plan has none of them.
+	Excess Excess `json:"excess,omitzero"`
+}
+
+// Excess tells that a deployment would have too many targets.
+type Excess struct {
+	Selected int `json:"selected"`
+	Most     int `json:"most"`
 }
 
 // Rollback tells which ends of a deployment ask for an automatic rollback (service.md 6.1).

@@ -50,7 +50,7 @@ func (s *Server) assemble(ctx context.Context, identities *auth.Auth, key *seal.
 	operations := awsjson.NewMux(awsjson.Options{BodyLimit: maxJSONBody, Log: s.opts.Log})
 	api.New(api.Options{
 		Store: s.store, Region: s.opts.Region, AccountID: s.opts.AccountID, TokenKey: key.Derive("page-tokens"), Wake: s.engine.Wake,
-		Deregistered: func(name string) { s.hosts.Issued([]string{name}) },
+		Deregistered: func(name string) { s.hosts.Issued([]string{name}) }, Limits: s.opts.Limits,
 	}).Register(operations)
 	objectsHandler := objects.New(s.bundles, objects.Options{
 		Region: s.opts.Region, Domain: s.opts.Domain, Log: s.opts.Log,

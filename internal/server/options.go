@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 
+	"grapnel/internal/api"
 	"grapnel/internal/packages"
 )
 
@@ -30,6 +31,8 @@ type Options struct {
 	TLSCert, TLSKey string // PEM files
 	TLS             string // "self-signed" keeps a certificate authority of its own in DataDir/tls
 	Insecure        bool   // plain HTTP on an address that is not loopback
+
+	Limits api.Limits // zero members stand for AWS's
 
 	RootAccessKeyID, RootSecretAccessKey string // "" = made at the first start
 

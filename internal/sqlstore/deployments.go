@@ -12,7 +12,14 @@ import (
 
 // CreateDeployment implements store.Deployments.
 func (s *Store) CreateDeployment(ctx context.Context, d store.Deployment) error {
-	return s.update(ctx, func(t *tx) error { return insertDeployment(t, d) })
+	return s.update(ctx, func(t *tx) error {
+		room := []quota{
+			{what: "deployments under way", most: s.Quotas.Deployments, count: `SELECT count(*) FROM deployments WHERE live`},
+			{what: "instances in deployments under way", most: s.Quotas.Targets, count: `SELECT count(*) FROM deployments d
+				JOIN targets t ON t.deployment_id = d.id WHERE d.live`},
+		}
+		return t.within(room, func() error { return insertDeployment(t, d) })
+	})
 }
 
 // insertDeployment stores a deployment as Created. Locking the group's row lets one creator at a time look for a live

@@ -14,12 +14,17 @@ type dialect struct {
 	// rows is how many rows one statement should carry at most. SQLite is three times as fast with one prepared row at a
 	// time as with long lists; PostgreSQL pays a round trip per statement.
 	rows int
+	// counting is run before a transaction counts what a quota bounds, "" when it needs nothing: see tx.within.
+	counting string
 }
 
 var (
 	// SQLite's single writer is the lock.
-	sqliteDialect   = dialect{strings.NewReplacer("{{lock}}", "", "{{skip}}", ""), 1}
-	postgresDialect = dialect{strings.NewReplacer("{{lock}}", "FOR UPDATE", "{{skip}}", "FOR UPDATE SKIP LOCKED"), 512}
+	sqliteDialect   = dialect{strings.NewReplacer("{{lock}}", "", "{{skip}}", ""), 1, ""}
+	postgresDialect = dialect{
+		strings.NewReplacer("{{lock}}", "FOR UPDATE", "{{skip}}", "FOR UPDATE SKIP LOCKED"), 512,
+		"LOCK TABLE quotas IN EXCLUSIVE MODE",
+	}
 )
 
 // isUnique reports whether a row with the same key exists.

@@ -15,19 +15,27 @@ import (
 func (s *Store) CreateGroup(ctx context.Context, g store.Group) error {
 	application, name := awsapi.Value(g.Info.ApplicationName), awsapi.Value(g.Info.DeploymentGroupName)
 	err := s.update(ctx, func(t *tx) error {
-		if err := touchConfig(t, g); err != nil {
-			return err
-		}
-		err := exists(t.must(`INSERT INTO deployment_groups (id, application_id, name, config, info, tags)
-			SELECT $1, id, $3, $4, $5, $6 FROM applications WHERE name = $2`,
-			awsapi.Value(g.Info.DeploymentGroupId), application, name, awsapi.Value(g.Info.DeploymentConfigName),
-			document{settings(g.Info)}, document{g.Tags}))
-		if err != nil {
-			return err
-		}
-		return takeServices(t, g.Info)
+		room := []quota{{
+			what: "deployment groups", most: s.Quotas.Groups, args: []any{application},
+			count: `SELECT count(*) FROM deployment_groups WHERE application_id = (SELECT id FROM applications WHERE name = $1)`,
+		}}
+		return t.within(room, func() error { return insertGroup(t, g) })
 	})
 	return about(err, "deployment group %s of application %s", name, application)
+}
+
+func insertGroup(t *tx, g store.Group) error {
+	if err := touchConfig(t, g); err != nil {
+		return err
+	}
+	err := exists(t.must(`INSERT INTO deployment_groups (id, application_id, name, config, info, tags)
+		SELECT $1, id, $3, $4, $5, $6 FROM applications WHERE name = $2`,
+		awsapi.Value(g.Info.DeploymentGroupId), awsapi.Value(g.Info.ApplicationName), awsapi.Value(g.Info.DeploymentGroupName),
+		awsapi.Value(g.Info.DeploymentConfigName), document{settings(g.Info)}, document{g.Tags}))
+	if err != nil {
+		return err
+	}
+	return takeServices(t, g.Info)
 }
 
 // touchConfig keeps a custom config from being deleted while a group begins to refer to it: PostgreSQL lets one of two
@@ -80,7 +88,7 @@ func settings(i awsapi.DeploymentGroupInfo) awsapi.DeploymentGroupInfo {
 
 // Group implements store.Groups.
 func (s *Store) Group(ctx context.Context, application, name string) (store.Group, error) {
-	g, err := readOne(ctx, s, scanGroup, `SELECT g.id, a.name, g.name, g.info, g.tags, r.location,
+	g, err := readOne(ctx, s, scanGroup, `SELECT g.id, a.name, g.name, g.info, g.tags, g.version, r.location,
 				s.id, coalesce(s.status, ''), coalesce(s.created_at, 0), coalesce(s.completed_at, 0),
 				l.id, coalesce(l.status, ''), coalesce(l.created_at, 0), coalesce(l.completed_at, 0)
 			FROM deployment_groups g
@@ -95,7 +103,7 @@ func (s *Store) Group(ctx context.Context, application, name string) (store.Grou
 func scanGroup(row scanner) (g store.Group, err error) {
 	var id, application, name string
 	var success, attempt lastDeployment
-	dest := []any{&id, &application, &name, document{&g.Info}, document{&g.Tags}, document{&g.Info.TargetRevision}}
+	dest := []any{&id, &application, &name, document{&g.Info}, document{&g.Tags}, &g.Version, document{&g.Info.TargetRevision}}
 	err = row.Scan(append(append(dest, success.fields()...), attempt.fields()...)...)
 	i := &g.Info
 	i.DeploymentGroupId, i.ApplicationName, i.DeploymentGroupName = &id, &application, &name
@@ -135,10 +143,15 @@ const inApplication = ` WHERE name = $2 AND application_id = (SELECT id FROM app
 // UpdateGroup implements store.Groups.
 func (s *Store) UpdateGroup(ctx context.Context, application, name string, g store.Group) error {
 	err := s.update(ctx, func(t *tx) error {
+		id := awsapi.Value(g.Info.DeploymentGroupId)
+		err := t.current(`SELECT id, version FROM deployment_groups`+inApplication+` {{lock}}`, []any{application, name}, id, g.Version)
+		if err != nil {
+			return err
+		}
 		if err := touchConfig(t, g); err != nil {
 			return err
 		}
-		err := exists(t.must(`UPDATE deployment_groups SET name = $3, config = $4, info = $5, tags = $6`+inApplication,
+		err = exists(t.must(`UPDATE deployment_groups SET name = $3, config = $4, info = $5, tags = $6, version = version + 1`+inApplication,
 			application, name, awsapi.Value(g.Info.DeploymentGroupName), awsapi.Value(g.Info.DeploymentConfigName),
 			document{settings(g.Info)}, document{g.Tags}))
 		if err != nil {

@@ -28,6 +28,8 @@ type Store struct {
 	plans       *plans
 	deployments recent[string, store.Deployment]
 	silent      recent[silentQuery, []deploy.Target]
+	// Quotas are set before the store is used; the zero value bounds nothing.
+	Quotas store.Quotas
 }
 
 var _ store.Store = (*Store)(nil)

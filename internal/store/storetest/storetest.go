@@ -60,6 +60,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Policies", policies},
 		{"Secrets", secrets},
 		{"LostUpdates", lostUpdates},
+		{"SettingsRace", settingsRace},
 		{"RegisterRace", registerRace},
 		{"SecretRace", secretRace},
 		{"FailuresAreIsolated", failuresAreIsolated},
