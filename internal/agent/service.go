@@ -195,6 +195,13 @@ func answered(err error) bool {
 		awsjson.BadCredentials(err) == awsjson.NoComplaint
 }
 
+// reached says that the service has answered, if only that it takes nothing at present. A gateway's answer in its place, or one
+// that tells of trouble of its own, is none.
+func reached(err error) bool {
+	e, ok := errors.AsType[*awsjson.Error](err)
+	return ok && e.Status < http.StatusInternalServerError
+}
+
 var retryPauses = backoff.Exponential{First: 300 * time.Millisecond, Max: 30 * time.Second, Jitter: 0.25}
 
 // persist repeats a call until the service has answered it. A command is never given up because the service restarts or

@@ -184,7 +184,7 @@ func (a *API) shownTarget(d store.Deployment, t store.Target) awsapi.DeploymentT
 		InstanceTarget: &awsapi.InstanceTarget{
 			DeploymentId:    d.Info.DeploymentId,
 			TargetId:        &t.ID,
-			TargetArn:       new(a.arns.instance(t.ID)),
+			TargetArn:       new(a.arns.instance(&t.ID)),
 			Status:          awsapi.TargetStatus(t.Status),
 			LastUpdatedAt:   awsapi.At(t.UpdatedAt),
 			LifecycleEvents: lifecycleEvents(d.Plan, t),

@@ -244,6 +244,7 @@ func readAfterWrite(t *testing.T, s store.Store) {
 		old := *a.Info.ApplicationName
 		a.Info.ApplicationName = ptr(fmt.Sprintf("app-%d", n))
 		ok(t, s.UpdateApplication(t.Context(), old, a))
+		a.Version++
 		d, err := s.Deployment(t.Context(), "d-1")
 		ok(t, err)
 		same(t, "the application's name after its change", *d.Info.ApplicationName, *a.Info.ApplicationName)

@@ -99,14 +99,6 @@ func ecsServices(t *testing.T, s store.Store) {
 		g.Info.EcsServices = []awsapi.ECSService{{ClusterName: &cluster, ServiceName: &service}}
 		return g
 	}
-	update := func(g store.Group) error {
-		t.Helper()
-		application, name := *g.Info.ApplicationName, *g.Info.DeploymentGroupName
-		stored, err := s.Group(ctx, application, name)
-		ok(t, err)
-		g.Version = stored.Version
-		return s.UpdateGroup(ctx, application, name, g)
-	}
 	taken := func(err error, group string) {
 		t.Helper()
 		var e *store.ServiceTakenError
@@ -116,15 +108,17 @@ func ecsServices(t *testing.T, s store.Store) {
 	}
 	first := serving("app", "g1", "web", "shop")
 	ok(t, s.CreateGroup(ctx, first))
-	ok(t, update(first)) // its own service is no other's
+	ok(t, s.UpdateGroup(ctx, "app", "g1", first)) // its own service is no other's
+	moved := serving("app", "g1", "web", "pay")
+	moved.Version = first.Version + 1
 	taken(s.CreateGroup(ctx, serving("other", "g2", "arn:aws:ecs:us-east-1:1:cluster/web", "arn:aws:ecs:us-east-1:1:service/web/shop")), "g1")
 	_, err := s.Group(ctx, "other", "g2")
 	fails(t, err, store.ErrNotFound)
 
 	ok(t, s.CreateGroup(ctx, serving("other", "g2", "", "shop")))
-	taken(update(serving("other", "g2", "web", "shop")), "g1")
-	ok(t, update(serving("app", "g1", "web", "pay")))
-	ok(t, update(serving("other", "g2", "web", "shop")))
+	taken(s.UpdateGroup(ctx, "other", "g2", serving("other", "g2", "web", "shop")), "g1")
+	ok(t, s.UpdateGroup(ctx, "app", "g1", moved))
+	ok(t, s.UpdateGroup(ctx, "other", "g2", serving("other", "g2", "web", "shop")))
 	ok(t, s.DeleteGroup(ctx, "app", "g1"))
 	ok(t, s.CreateGroup(ctx, serving("app", "g3", "web", "pay")))
 }
