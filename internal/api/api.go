@@ -24,6 +24,7 @@ type Store interface {
 	store.Revisions
 	store.Hosts
 	store.Deployments
+	store.GitHubTokens
 }
 
 // Options are the settings of an API. All but Deregistered are needed.
@@ -31,6 +32,7 @@ type Options struct {
 	Store     Store
 	Region    string                  // in ARNs
 	AccountID string                  // in ARNs, twelve digits
+	Sealer    Sealer                  // of GitHub tokens
 	TokenKey  []byte                  // signs page tokens; the same on every server that shares the store
 	Wake      func(deployment string) // tells the engine that something about the deployment has changed
 	// Deregistered tells the host protocol that a host's polls are to end; nil means that nobody is told.
@@ -42,6 +44,7 @@ type API struct {
 	store        Store
 	arns         arns
 	pages        pages
+	sealer       Sealer
 	wake         func(string)
 	deregistered func(string)
 	predefined   map[string]awsapi.DeploymentConfigInfo
@@ -57,6 +60,7 @@ func New(opts Options) *API {
 		store:        opts.Store,
 		arns:         arns{region: opts.Region, account: opts.AccountID},
 		pages:        pages{key: opts.TokenKey},
+		sealer:       opts.Sealer,
 		wake:         opts.Wake,
 		deregistered: opts.Deregistered,
 		predefined:   map[string]awsapi.DeploymentConfigInfo{},

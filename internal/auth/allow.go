@@ -54,7 +54,7 @@ func (a *Auth) Allow(ctx context.Context, id Identity, action, resource string) 
 	case id.Kind == Nobody:
 	case id.Kind == Root, action == ActionGetCallerIdentity:
 		allowed = true
-	case id.Kind == Host && strings.HasPrefix(action, ActionCommand):
+	case id.Kind == Host && (strings.HasPrefix(action, ActionCommand) || action == ActionRotateHostKey):
 		allowed = true
 	case id.Kind == Host && action == ActionGetObject:
 		allowed, err = a.opensBundle(ctx, id.Host, resource)

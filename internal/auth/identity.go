@@ -27,6 +27,7 @@ type Identity struct {
 	ID   string // the user's unique id; the account id for root
 	User string // the user's name; "" for root
 	Host string // the registered host's name; "" unless Kind is Host
+	Key  string // the id of the access key that signed the request; set by whoever verified it
 }
 
 type contextKey struct{}

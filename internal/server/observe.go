@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"grapnel/internal/awsapi"
 	"grapnel/internal/engine"
 )
 
@@ -21,9 +22,10 @@ func newRegistry() *prometheus.Registry {
 	return r
 }
 
-// open serves what needs no signature: whether the process lives, whether it takes requests, and its metrics.
-func (s *Server) open(registry *prometheus.Registry) http.Handler {
+// open serves what needs no signature: whether the process lives, whether it takes requests, its metrics, and hosts that join.
+func (s *Server) open(registry *prometheus.Registry, join http.Handler) http.Handler {
 	mux := http.NewServeMux()
+	mux.Handle("POST "+awsapi.JoinPath, join)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))

@@ -7,6 +7,9 @@ import (
 	"net"
 	"path/filepath"
 	"regexp"
+	"time"
+
+	"grapnel/internal/audit"
 )
 
 // Options are the settings of a server. The command line, GRAPNEL_* variables and the YAML file fill them in.
@@ -23,10 +26,17 @@ type Options struct {
 	TLS             string // "self-signed" keeps a certificate authority of its own in DataDir/tls
 	Insecure        bool   // plain HTTP on an address that is not loopback
 
+	// TrustedProxies are whose X-Forwarded-For is believed; of anybody else the address of the connection counts.
+	TrustedProxies []net.IPNet
+	AuditKeep      time.Duration // how long audit records are kept; 0 means DefaultAuditKeep
+
 	RootAccessKeyID, RootSecretAccessKey string // "" = made at the first start
 
 	Log *slog.Logger
 }
+
+// DefaultAuditKeep is how long audit records are kept.
+const DefaultAuditKeep = audit.DefaultKeep
 
 var accountID = regexp.MustCompile(`^[0-9]{12}$`)
 var region = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-[0-9]+$`)
@@ -45,6 +55,8 @@ func (o Options) check() error {
 		return fmt.Errorf("--region %q must look like us-east-1", o.Region)
 	case (o.TLSCert == "") != (o.TLSKey == ""):
 		return errors.New("--tls-cert and --tls-key go together")
+	case o.AuditKeep < 0:
+		return fmt.Errorf("--audit-keep %v is negative; give a time such as 9600h", o.AuditKeep)
 	case o.TLS != "" && o.TLS != "self-signed":
 		return fmt.Errorf("--tls takes self-signed, not %q", o.TLS)
 	case o.TLS != "" && o.TLSCert != "":

@@ -139,6 +139,7 @@ func (rt *router) admit(r *http.Request, q *sigv4.Request, svc service) (*http.R
 	if err != nil {
 		return r, err
 	}
+	id.Key = q.Scope.AccessKeyID
 	verified = verified.WithContext(auth.NewContext(verified.Context(), id))
 	if svc.allow == nil {
 		return verified, nil
@@ -183,7 +184,7 @@ func unsigned(r *http.Request) bool {
 }
 
 func isOpen(path string) bool {
-	return path == "/healthz" || path == "/readyz" || path == "/metrics"
+	return path == awsapi.JoinPath || path == "/healthz" || path == "/readyz" || path == "/metrics"
 }
 
 // unchecked is what the sender learns of a failure of the server's own.
