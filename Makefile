@@ -25,6 +25,9 @@ bench: ## end-to-end time of a no-op deployment, and commands per second with 1,
 bench-agent: ## memory, start and times of the agent beside the plain tools, as Markdown
 	$(GO) test ./test/bench/agent -run '^$$' -bench . -benchtime=1x -timeout 30m
 
+bench-api: ## calls per second through the AWS SDK beside moto's server, as Markdown
+	$(GO) test ./test/bench/api -run '^$$' -bench . -benchtime=1x -timeout 30m
+
 scenarios: ## rewrite the golden files of the core (read the diff)
 	$(GO) test ./internal/deploy -run TestScenarios -rewrite
 
@@ -47,4 +50,4 @@ deps: ## rewrite the list of packages that the agent links
 conformance: ## rewrite the tests' column of docs/conformance from the marks in the tests
 	$(GO) test ./test/house -count=1 -run '^TestConformance$$' -update
 
-.PHONY: help build packages test race sim bench bench-agent scenarios generate fuzz lint deps conformance
+.PHONY: help build packages test race sim bench bench-agent bench-api scenarios generate fuzz lint deps conformance

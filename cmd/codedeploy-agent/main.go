@@ -18,6 +18,7 @@ import (
 	"grapnel/internal/agent"
 	"grapnel/internal/agent/config"
 	"grapnel/internal/agent/doctor"
+	"grapnel/internal/agent/join"
 	"grapnel/internal/agent/local"
 )
 
@@ -28,6 +29,10 @@ Commands:
   stop      end the running agent; refused while a lifecycle event is in progress
   status    say whether the agent is running
   restart   stop, then start
+  join URL --token TOKEN
+            make this machine a host of a Grapnel server; --help tells its options
+  rotate-key
+            give this host a new key; the agent takes it up without a restart
   doctor    look at everything the agent needs on this host and say what to do about what is wrong
   deploy-local
             deploy a bundle to this host without a service; the same as codedeploy-local, --help tells its options
@@ -63,10 +68,19 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
+// programs are the commands with options of their own, among them --config-file, before the command and after it.
+var programs = map[string]func(ctx context.Context, args []string, stdout, stderr io.Writer) int{
+	"deploy-local": local.Main,
+	"join":         join.Main,
+	"rotate-key":   join.Rotate,
+}
+
 // Main runs one command line and returns the exit code.
 func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	if i := slices.Index(args, "deploy-local"); i >= 0 { // it understands --config-file too, before it and after
-		return local.Main(ctx, slices.Delete(slices.Clone(args), i, i+1), stdout, stderr)
+	for i, arg := range args {
+		if run, ok := programs[arg]; ok {
+			return run(ctx, slices.Delete(slices.Clone(args), i, i+1), stdout, stderr)
+		}
 	}
 	line, err := parse(args)
 	if err != nil {

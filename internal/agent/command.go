@@ -30,7 +30,7 @@ const eventLimit = 3600*time.Second - 20*time.Second
 
 // process takes one command through its whole life (agent.md 4.4):
 //
-//	specification -> (no-op?) -> record -> acknowledgement -> run -> report on record -> completion, until delivered -> record removed
+//	specification -> (no-op?) -> record -> acknowledgement -> run -> report on record -> last output -> completion, until delivered -> record removed
 //	      |                                    |
 //	      +-- refused: completion, Failed      +-- Succeeded or Failed: nothing more
 //
@@ -51,6 +51,7 @@ func (a *Agent) process(ctx context.Context, cmd command) {
 				log.Error("should the agent end now, this command will be reported as failed", slog.Any("error", err))
 			}
 		}
+		run.closeOutput(ctx)
 		if !a.deliver(ctx, cmd.id, *end, log) {
 			return
 		}
@@ -70,8 +71,9 @@ type commandRun struct {
 	agent        *Agent
 	cmd          command
 	log          *slog.Logger
-	recorded     string    // deployment under which the command is on record
-	acknowledged time.Time // or a little before
+	recorded     string         // deployment under which the command is on record
+	acknowledged time.Time      // or a little before
+	output       *stream.Stream // nil when the service does not want the scripts' output
 }
 
 // guarded turns a panic into a failure: the service must hear of it, and other commands go on.
@@ -133,9 +135,8 @@ func (r *commandRun) execute(ctx context.Context, d *specification) *report {
 		}
 	}}
 	if d.outputLimit > 0 {
-		output := stream.New(stream.Options{Send: r.update, MaxBytes: d.outputLimit, Log: r.log})
-		defer output.Close(ctx)
-		watcher.Line = output.Line
+		r.output = stream.New(stream.Options{Send: r.update, MaxBytes: d.outputLimit, Log: r.log})
+		watcher.Line = r.output.Line
 	}
 	note, err := r.agent.executor.Run(ctx, r.cmd.name, d.Deployment, watcher)
 	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
@@ -148,6 +149,17 @@ func (r *commandRun) execute(ctx context.Context, d *specification) *report {
 	return new(succeeded(note))
 }
 
+// closeOutput sends what is left of the scripts' output. The report is on record by then: while the server is away the output
+// waits for it, and should the agent end meanwhile, only that is lost.
+func (r *commandRun) closeOutput(ctx context.Context) {
+	if r.output == nil {
+		return
+	}
+	ctx, cancel := r.agent.untilEnd(ctx)
+	defer cancel()
+	r.output.Close(ctx)
+}
+
 // update sends lines of scripts' output, once: whoever watches would rather miss some than wait.
 func (r *commandRun) update(ctx context.Context, payload string) error {
 	status, err := r.agent.service.update(ctx, r.cmd.id, payload)
@@ -156,6 +168,8 @@ func (r *commandRun) update(ctx context.Context, payload string) error {
 		return fmt.Errorf("%w: %w", stream.ErrOver, err)
 	case err == nil && status != awsapi.CommandStatusInProgress:
 		return fmt.Errorf("%w: the command is %s", stream.ErrOver, status)
+	case err != nil && !reached(err):
+		return fmt.Errorf("%w: %w", stream.ErrAway, err)
 	}
 	return err
 }
@@ -211,15 +225,8 @@ func (a *Agent) deliver(ctx context.Context, commandID string, end report, log *
 
 // send reports a command's end until the service has answered.
 func (a *Agent) send(ctx context.Context, commandID string, end report, log *slog.Logger) (settled bool) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := a.untilEnd(ctx)
 	defer cancel()
-	go func() {
-		select {
-		case <-a.ending:
-			time.AfterFunc(lastTries, cancel)
-		case <-ctx.Done():
-		}
-	}()
 	err := persist(ctx, completeLimit, retrying(log, "reporting the end"), func() error {
 		return a.service.complete(ctx, commandID, end)
 	})
@@ -233,6 +240,19 @@ func (a *Agent) send(ctx context.Context, commandID string, end report, log *slo
 		log.Error("the end of the command could not be reported; the next start reports it", slog.Any("error", err))
 		return false
 	}
+}
+
+// untilEnd returns a context that ends a little after the agent has been asked to end.
+func (a *Agent) untilEnd(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-a.ending:
+			time.AfterFunc(lastTries, cancel)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
 }
 
 // ledger knows the commands that this process has taken, so that none runs twice however often it is handed over.

@@ -11,8 +11,6 @@ import (
 	"sync"
 	"time"
 
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
-
 	"grapnel/internal/agent/config"
 	"grapnel/internal/agent/identity"
 	"grapnel/internal/awsapi"
@@ -43,25 +41,11 @@ func newService(cfg config.Config, id identity.Identity, hc *http.Client) *servi
 				awsapi.AgentVersionHeader: {config.Version},
 				"User-Agent":              {"codedeploy-agent/" + config.Version},
 			},
-			Sign: signer(id, name),
+			Sign: id.Signer(name),
 		},
 		prefix:      prefix,
 		hostID:      id.HostID,
 		callTimeout: cfg.HTTPReadTimeout,
-	}
-}
-
-// errNoCredentials says that a request was not sent because there is nothing to sign it with.
-var errNoCredentials = errors.New("no credentials")
-
-func signer(id identity.Identity, service string) func(*http.Request, string) error {
-	s := v4.NewSigner()
-	return func(req *http.Request, bodyHash string) error {
-		c, err := id.Credentials.Retrieve(req.Context())
-		if err != nil {
-			return fmt.Errorf("%w: %w", errNoCredentials, err)
-		}
-		return s.SignHTTP(req.Context(), c, req, bodyHash, service, id.Region, time.Now())
 	}
 }
 
@@ -211,6 +195,13 @@ func answered(err error) bool {
 		awsjson.BadCredentials(err) == awsjson.NoComplaint
 }
 
+// reached says that the service has answered, if only that it takes nothing at present. A gateway's answer in its place, or one
+// that tells of trouble of its own, is none.
+func reached(err error) bool {
+	e, ok := errors.AsType[*awsjson.Error](err)
+	return ok && e.Status < http.StatusInternalServerError
+}
+
 var retryPauses = backoff.Exponential{First: 300 * time.Millisecond, Max: 30 * time.Second, Jitter: 0.25}
 
 // persist repeats a call until the service has answered it. A command is never given up because the service restarts or
@@ -246,7 +237,7 @@ func advice(err error) string {
 		dns       *net.DNSError
 	)
 	switch {
-	case errors.Is(err, errNoCredentials):
+	case errors.Is(err, identity.ErrNoCredentials):
 		return "check the keys in the on-premises file, or the credentials file it names"
 	case errors.As(err, &unknownCA):
 		return "the service's certificate comes from an authority this host does not trust: name its PEM file with ca_file in the configuration, or in AWS_SSL_CA_BUNDLE"

@@ -25,7 +25,7 @@ func (a *API) createApplication(ctx context.Context, in *awsapi.CreateApplicatio
 	if err := oneOf(awsapi.InvalidComputePlatformException, "computePlatform", in.ComputePlatform); err != nil {
 		return nil, err
 	}
-	if err := checkResourceTags(in.Tags); err != nil {
+	if err := a.limits.checkResourceTags(in.Tags); err != nil {
 		return nil, err
 	}
 	platform := in.ComputePlatform
@@ -42,25 +42,11 @@ func (a *API) createApplication(ctx context.Context, in *awsapi.CreateApplicatio
 		},
 		Tags: in.Tags,
 	}
-	if err := a.roomForApplication(ctx); err != nil {
-		return nil, err
-	}
-	err = a.store.CreateApplication(ctx, app)
-	if err != nil {
+	if err := a.store.CreateApplication(ctx, app); err != nil {
+		err = limited(err, awsapi.ApplicationLimitExceededException, "delete one first")
 		return nil, instead(err, store.ErrExists, applicationAlreadyExists(name), "create application "+name)
 	}
 	return &awsapi.CreateApplicationOutput{ApplicationId: app.Info.ApplicationId}, nil
-}
-
-func (a *API) roomForApplication(ctx context.Context) error {
-	names, err := a.store.Applications(ctx, "", maxApplications)
-	if err != nil {
-		return fmt.Errorf("count applications: %w", err)
-	}
-	if len(names) == maxApplications {
-		return failure(awsapi.ApplicationLimitExceededException, "There are %d applications, as many as there can be; delete one first.", maxApplications)
-	}
-	return nil
 }
 
 func (a *API) getApplication(ctx context.Context, in *awsapi.GetApplicationInput) (*awsapi.GetApplicationOutput, error) {
@@ -76,7 +62,7 @@ func (a *API) getApplication(ctx context.Context, in *awsapi.GetApplicationInput
 }
 
 func (a *API) batchGetApplications(ctx context.Context, in *awsapi.BatchGetApplicationsInput) (*awsapi.BatchGetApplicationsOutput, error) {
-	if err := each(in.ApplicationNames, maxNameBatch, applicationName); err != nil {
+	if err := each(in.ApplicationNames, a.limits.BatchApplications, applicationName); err != nil {
 		return nil, err
 	}
 	out := &awsapi.BatchGetApplicationsOutput{ApplicationsInfo: []awsapi.ApplicationInfo{}}
@@ -114,18 +100,30 @@ func (a *API) updateApplication(ctx context.Context, in *awsapi.UpdateApplicatio
 	if err != nil {
 		return nil, err
 	}
-	a.settings.Lock()
-	defer a.settings.Unlock()
+	return nil, untilCurrent(func() error { return a.renameApplication(ctx, name, newName) })
+}
+
+func (a *API) renameApplication(ctx context.Context, name, newName string) error {
 	app, err := a.application(ctx, name)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	app.Info.ApplicationName = &newName
 	err = a.store.UpdateApplication(ctx, name, app)
 	if isMissing(err) {
-		return nil, applicationDoesNotExist(name)
+		return applicationDoesNotExist(name)
 	}
-	return nil, instead(err, store.ErrExists, applicationAlreadyExists(newName), "rename application "+name)
+	return instead(err, store.ErrExists, applicationAlreadyExists(newName), "rename application "+name)
+}
+
+// untilCurrent repeats a change of settings, which reads, changes and stores them, as long as another one was stored in
+// between: two at once would undo one another's part. Each time somebody's change was done, so that it ends.
+func untilCurrent(change func() error) error {
+	for {
+		if err := change(); !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+	}
 }
 
 // deleteApplication succeeds when there is no such application (service.md 2.2).

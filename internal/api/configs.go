@@ -48,13 +48,6 @@ func (a *API) createDeploymentConfig(ctx context.Context, in *awsapi.CreateDeplo
 	if err := checkConfig(in); err != nil {
 		return nil, err
 	}
-	names, err := a.store.Configs(ctx, "", maxConfigs)
-	if err != nil {
-		return nil, fmt.Errorf("count deployment configs: %w", err)
-	}
-	if len(names) == maxConfigs {
-		return nil, failure(awsapi.DeploymentConfigLimitExceededException, "There are %d deployment configs, as many as there can be; delete one first.", maxConfigs)
-	}
 	config := awsapi.DeploymentConfigInfo{
 		DeploymentConfigId:   new(awsjson.UUID()),
 		DeploymentConfigName: &name,
@@ -65,6 +58,7 @@ func (a *API) createDeploymentConfig(ctx context.Context, in *awsapi.CreateDeplo
 		ZonalConfig:          in.ZonalConfig,
 	}
 	if err := a.store.CreateConfig(ctx, config); err != nil {
+		err = limited(err, awsapi.DeploymentConfigLimitExceededException, "delete one first")
 		exists := failure(awsapi.DeploymentConfigAlreadyExistsException,
 			"There is a deployment config named %s already; configs cannot be changed, so take another name or delete that one first.", name)
 		return nil, instead(err, store.ErrExists, exists, "create deployment config "+name)

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"grapnel/internal/awsapi"
-	"grapnel/internal/awsjson"
 	"grapnel/internal/deploy"
 	"grapnel/internal/planner"
 	"grapnel/internal/store"
@@ -20,7 +19,7 @@ func (a *API) deployment(ctx context.Context, value *string) (store.Deployment, 
 	if err != nil {
 		return store.Deployment{}, err
 	}
-	d, err := a.store.Deployment(ctx, id)
+	d, err := a.loadDeployment(ctx, id)
 	return d, instead(err, store.ErrNotFound, deploymentDoesNotExist(id), "load deployment "+id)
 }
 
@@ -30,7 +29,7 @@ func (a *API) createDeployment(ctx context.Context, in *awsapi.CreateDeploymentI
 	if err != nil {
 		return nil, err
 	}
-	revision, err := checkDeployment(in)
+	revision, err := a.checkDeployment(in)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +66,7 @@ func (a *API) createDeployment(ctx context.Context, in *awsapi.CreateDeploymentI
 }
 
 // checkDeployment checks each member of the call alone and returns the revision as it is stored.
-func checkDeployment(in *awsapi.CreateDeploymentInput) (awsapi.RevisionLocation, error) {
+func (a *API) checkDeployment(in *awsapi.CreateDeploymentInput) (awsapi.RevisionLocation, error) {
 	revision, err := checkedRevision(in.Revision)
 	if err != nil {
 		return revision, err
@@ -75,7 +74,7 @@ func checkDeployment(in *awsapi.CreateDeploymentInput) (awsapi.RevisionLocation,
 	for _, err := range []error{
 		checkConfigName(in.DeploymentConfigName),
 		checkDescription(in.Description),
-		checkAlarms("overrideAlarmConfiguration", in.OverrideAlarmConfiguration),
+		a.limits.checkAlarms("overrideAlarmConfiguration", in.OverrideAlarmConfiguration),
 		checkAutoRollback(in.AutoRollbackConfiguration),
 		oneOf(awsapi.InvalidFileExistsBehaviorException, "fileExistsBehavior", in.FileExistsBehavior),
 	} {
@@ -135,6 +134,7 @@ func (a *API) plan(ctx context.Context, in *awsapi.CreateDeploymentInput, group 
 		CurrentKey:                    store.RevisionKey(awsapi.Value(group.Info.TargetRevision)),
 		IgnoreApplicationStopFailures: awsapi.Value(in.IgnoreApplicationStopFailures),
 		UpdateOutdatedInstancesOnly:   awsapi.Value(in.UpdateOutdatedInstancesOnly),
+		MaxTargets:                    a.limits.Instances,
 		AutoRollback:                  in.AutoRollbackConfiguration,
 	})
 	if unsupported := (*planner.UnsupportedError)(nil); errors.As(err, &unsupported) {
@@ -151,25 +151,24 @@ func (a *API) frozen(in *awsapi.CreateDeploymentInput, group awsapi.DeploymentGr
 	revision awsapi.RevisionLocation,
 ) awsapi.DeploymentInfo {
 	info := awsapi.DeploymentInfo{
-		ApplicationName:                    group.ApplicationName,
-		DeploymentGroupName:                group.DeploymentGroupName,
-		DeploymentConfigName:               config.DeploymentConfigName,
-		DeploymentId:                       new(store.NewDeploymentID()),
-		Revision:                           &revision,
-		CreateTime:                         awsapi.At(time.Now()),
-		Description:                        in.Description,
-		Creator:                            awsapi.DeploymentCreatorUser,
-		IgnoreApplicationStopFailures:      new(awsapi.Value(in.IgnoreApplicationStopFailures)),
-		AutoRollbackConfiguration:          group.AutoRollbackConfiguration,
-		UpdateOutdatedInstancesOnly:        new(awsapi.Value(in.UpdateOutdatedInstancesOnly)),
-		DeploymentStyle:                    group.DeploymentStyle,
-		TargetInstances:                    in.TargetInstances,
-		BlueGreenDeploymentConfiguration:   group.BlueGreenDeploymentConfiguration,
-		LoadBalancerInfo:                   group.LoadBalancerInfo,
-		FileExistsBehavior:                 awsapi.FileExistsBehaviorDisallow,
-		ComputePlatform:                    group.ComputePlatform,
-		OverrideAlarmConfiguration:         in.OverrideAlarmConfiguration,
-		InstanceTerminationWaitTimeStarted: new(false),
+		ApplicationName:                  group.ApplicationName,
+		DeploymentGroupName:              group.DeploymentGroupName,
+		DeploymentConfigName:             config.DeploymentConfigName,
+		DeploymentId:                     new(store.NewDeploymentID()),
+		Revision:                         &revision,
+		CreateTime:                       awsapi.At(time.Now()),
+		Description:                      in.Description,
+		Creator:                          awsapi.DeploymentCreatorUser,
+		IgnoreApplicationStopFailures:    new(awsapi.Value(in.IgnoreApplicationStopFailures)),
+		AutoRollbackConfiguration:        group.AutoRollbackConfiguration,
+		UpdateOutdatedInstancesOnly:      new(awsapi.Value(in.UpdateOutdatedInstancesOnly)),
+		DeploymentStyle:                  group.DeploymentStyle,
+		TargetInstances:                  in.TargetInstances,
+		BlueGreenDeploymentConfiguration: group.BlueGreenDeploymentConfiguration,
+		LoadBalancerInfo:                 group.LoadBalancerInfo,
+		FileExistsBehavior:               awsapi.FileExistsBehaviorDisallow,
+		ComputePlatform:                  group.ComputePlatform,
+		OverrideAlarmConfiguration:       in.OverrideAlarmConfiguration,
 	}
 	set(&info.AutoRollbackConfiguration, in.AutoRollbackConfiguration)
 	if in.FileExistsBehavior != "" {
@@ -185,6 +184,7 @@ func (a *API) storeDeployment(ctx context.Context, d store.Deployment) error {
 		*d.Info.DeploymentId = store.NewDeploymentID()
 		err = a.store.CreateDeployment(ctx, d)
 	}
+	err = limited(err, awsapi.DeploymentLimitExceededException, "wait until one has ended")
 	group := *d.Info.DeploymentGroupName
 	if busy := (*store.BusyError)(nil); errors.As(err, &busy) {
 		return deploymentLimitExceeded(group, busy.Deployment)
@@ -216,7 +216,8 @@ func (a *API) waitingFor(ctx context.Context, d store.Deployment) ([]string, err
 	if d.Status.Terminal() {
 		return nil, nil
 	}
-	silent, err := a.store.Silent(ctx, awsapi.Value(d.Info.DeploymentId), time.Now().Add(-offline), maxMessages)
+	since := time.Now().Add(-offline).Truncate(time.Second) // the same question for a second, which the store remembers
+	silent, err := a.store.Silent(ctx, awsapi.Value(d.Info.DeploymentId), since, maxMessages)
 	if err != nil {
 		return nil, fmt.Errorf("find the hosts that do not answer: %w", err)
 	}
@@ -234,6 +235,7 @@ func (a *API) waitingFor(ctx context.Context, d store.Deployment) ([]string, err
 // shownDeployment is a deployment as clients see it: without AppSpec content (service.md 2.6).
 func shownDeployment(d store.Deployment) *awsapi.DeploymentInfo {
 	info := d.Info
+	info.InstanceTerminationWaitTimeStarted = new(d.TerminationWaitStarted())
 	for _, revision := range []**awsapi.RevisionLocation{&info.Revision, &info.PreviousRevision} {
 		if *revision != nil {
 			*revision = new(withoutContent(**revision))
@@ -244,11 +246,11 @@ func shownDeployment(d store.Deployment) *awsapi.DeploymentInfo {
 
 // batchGetDeployments leaves out unknown ids.
 func (a *API) batchGetDeployments(ctx context.Context, in *awsapi.BatchGetDeploymentsInput) (*awsapi.BatchGetDeploymentsOutput, error) {
-	if err := each(in.DeploymentIds, maxBatch, deploymentID); err != nil {
+	if err := each(in.DeploymentIds, a.limits.BatchDeployments, deploymentID); err != nil {
 		return nil, err
 	}
 	out := &awsapi.BatchGetDeploymentsOutput{DeploymentsInfo: []awsapi.DeploymentInfo{}}
-	err := eachKnown(ctx, "deployment", in.DeploymentIds, a.store.Deployment, func(d store.Deployment) {
+	err := eachKnown(ctx, "deployment", in.DeploymentIds, a.loadDeployment, func(d store.Deployment) {
 		out.DeploymentsInfo = append(out.DeploymentsInfo, *shownDeployment(d))
 	})
 	return out, err
@@ -319,75 +321,6 @@ func deploymentFilter(in *awsapi.ListDeploymentsInput) (store.DeploymentFilter, 
 		filter.Statuses = append(filter.Statuses, deploy.Status(status))
 	}
 	return filter, nil
-}
-
-// stopDeployment stores the wish. The first answer is Pending: commands under way end by themselves. Asked again while
-// they do, it is Succeeded: nothing more is going to be scheduled.
-func (a *API) stopDeployment(ctx context.Context, in *awsapi.StopDeploymentInput) (*awsapi.StopDeploymentOutput, error) {
-	d, err := a.deployment(ctx, in.DeploymentId)
-	if err != nil {
-		return nil, err
-	}
-	id := *d.Info.DeploymentId
-	err = a.store.StopDeployment(ctx, id, deploy.Stop{At: time.Now().UTC(), Rollback: in.AutoRollbackEnabled})
-	switch {
-	case errors.Is(err, store.ErrEnded):
-		return nil, deploymentAlreadyCompleted(id)
-	case err != nil:
-		return nil, instead(err, store.ErrNotFound, deploymentDoesNotExist(id), "stop deployment "+id)
-	}
-	a.wake(id)
-	if d.Facts.Stop != nil {
-		return &awsapi.StopDeploymentOutput{
-			Status: awsapi.StopStatusSucceeded, StatusMessage: new("The deployment is stopping. No more commands will be scheduled."),
-		}, nil
-	}
-	return &awsapi.StopDeploymentOutput{
-		Status: awsapi.StopStatusPending, StatusMessage: new("The deployment stops when the commands under way have ended."),
-	}, nil
-}
-
-// continueDeployment has nothing to continue: only blue/green deployments wait, and there are none yet.
-func (a *API) continueDeployment(ctx context.Context, in *awsapi.ContinueDeploymentInput) (*awsjson.Empty, error) {
-	if err := oneOf(awsapi.InvalidDeploymentWaitTypeException, "deploymentWaitType", in.DeploymentWaitType); err != nil {
-		return nil, err
-	}
-	return nil, a.refuseToContinue(ctx, in.DeploymentId)
-}
-
-func (a *API) skipWaitTimeForInstanceTermination(ctx context.Context, in *awsapi.SkipWaitTimeForInstanceTerminationInput) (*awsjson.Empty, error) {
-	return nil, a.refuseToContinue(ctx, in.DeploymentId)
-}
-
-func (a *API) refuseToContinue(ctx context.Context, id *string) error {
-	d, err := a.deployment(ctx, id)
-	if err != nil {
-		return err
-	}
-	if d.Status.Terminal() {
-		return deploymentAlreadyCompleted(*d.Info.DeploymentId)
-	}
-	return failure(awsapi.UnsupportedActionForDeploymentTypeException,
-		"Deployment %s is in-place and goes on by itself; only blue/green deployments wait to be continued.", *d.Info.DeploymentId)
-}
-
-// putLifecycleEventHookExecutionStatus has no hook to report on: functions are hooks of ECS and Lambda, hosts have scripts.
-func (a *API) putLifecycleEventHookExecutionStatus(
-	ctx context.Context, in *awsapi.PutLifecycleEventHookExecutionStatusInput,
-) (*awsapi.PutLifecycleEventHookExecutionStatusOutput, error) {
-	if in.Status != awsapi.LifecycleEventStatusSucceeded && in.Status != awsapi.LifecycleEventStatusFailed {
-		return nil, failure(awsapi.InvalidLifecycleEventHookExecutionStatusException, "status is %q; it must be Succeeded or Failed.", in.Status)
-	}
-	if awsapi.Value(in.LifecycleEventHookExecutionId) == "" {
-		return nil, missing(awsapi.InvalidLifecycleEventHookExecutionIdException, "lifecycleEventHookExecutionId")
-	}
-	d, err := a.deployment(ctx, in.DeploymentId)
-	if err != nil {
-		return nil, err
-	}
-	return nil, failure(awsapi.UnsupportedActionForDeploymentTypeException,
-		"Deployment %s is on the Server platform, whose hooks are scripts on the hosts; only ECS and Lambda deployments have hook functions.",
-		*d.Info.DeploymentId)
 }
 
 // deleteResourcesByExternalID has nothing to delete: external ids come with deployments of CloudFormation.

@@ -8,22 +8,13 @@ import (
 	"grapnel/internal/awsapi"
 )
 
-// Limits of service.md 12.
+// Limits of service.md 12 that belong to the protocol; see Limits for the others.
 const (
-	maxApplications         = 1000
-	maxGroupsPerApplication = 1000
-	maxConfigs              = 200
-	maxDescription          = 256
-	maxTagKey               = 128
-	maxTagValue             = 256
-	maxResourceTags         = 50
-	maxHostTags             = 10
-	maxTagGroups            = 3
-	maxPerGroupSetting      = 10 // filters of a tag group, triggers, alarms, load balancers, target groups
-	maxNameBatch            = 100
-	maxBatch                = 25
-	maxWaitMinutes          = 2880 // termination wait, ready wait on hosts, first to last traffic shift
-	maxECSReadyWaitMinutes  = 7200
+	maxDescription         = 256
+	maxTagKey              = 128
+	maxTagValue            = 256
+	maxWaitMinutes         = 2880 // termination wait, ready wait on hosts, first to last traffic shift
+	maxECSReadyWaitMinutes = 7200
 )
 
 var (

@@ -31,10 +31,10 @@ func (a *API) createDeploymentGroup(ctx context.Context, in *awsapi.CreateDeploy
 		return nil, err
 	}
 	settings := settingsToCreate(in)
-	if err := settings.checkFields(); err != nil {
+	if err := settings.checkFields(a.limits); err != nil {
 		return nil, err
 	}
-	if err := checkResourceTags(in.Tags); err != nil {
+	if err := a.limits.checkResourceTags(in.Tags); err != nil {
 		return nil, err
 	}
 	app, err := a.application(ctx, application)
@@ -46,14 +46,12 @@ func (a *API) createDeploymentGroup(ctx context.Context, in *awsapi.CreateDeploy
 	if err := a.checkGroup(ctx, info, settings); err != nil {
 		return nil, err
 	}
-	if err := a.roomForGroup(ctx, application); err != nil {
-		return nil, err
-	}
 	err = a.store.CreateGroup(ctx, store.Group{Info: info, Tags: in.Tags})
 	switch {
 	case isMissing(err):
 		return nil, applicationDoesNotExist(application)
 	case err != nil:
+		err = limited(err, awsapi.DeploymentGroupLimitExceededException, "delete one of application "+application+" first")
 		return nil, instead(err, store.ErrExists, groupAlreadyExists(application, name), "create deployment group "+name)
 	}
 	return &awsapi.CreateDeploymentGroupOutput{DeploymentGroupId: info.DeploymentGroupId}, nil
@@ -93,18 +91,6 @@ func defaultConfig(platform awsapi.ComputePlatform) string {
 	return planner.PredefinedPrefix + "OneAtATime"
 }
 
-func (a *API) roomForGroup(ctx context.Context, application string) error {
-	names, err := a.store.Groups(ctx, application, "", maxGroupsPerApplication)
-	if err != nil {
-		return fmt.Errorf("count deployment groups of application %s: %w", application, err)
-	}
-	if len(names) == maxGroupsPerApplication {
-		return failure(awsapi.DeploymentGroupLimitExceededException,
-			"Application %s has %d deployment groups, as many as it can have; delete one first.", application, maxGroupsPerApplication)
-	}
-	return nil
-}
-
 func (a *API) getDeploymentGroup(ctx context.Context, in *awsapi.GetDeploymentGroupInput) (*awsapi.GetDeploymentGroupOutput, error) {
 	application, name, err := applicationAndGroup(in.ApplicationName, in.DeploymentGroupName)
 	if err != nil {
@@ -142,7 +128,7 @@ func (a *API) batchGetDeploymentGroups(ctx context.Context, in *awsapi.BatchGetD
 	if err != nil {
 		return nil, err
 	}
-	if err := each(in.DeploymentGroupNames, maxNameBatch, groupName); err != nil {
+	if err := each(in.DeploymentGroupNames, a.limits.BatchApplications, groupName); err != nil {
 		return nil, err
 	}
 	if _, err := a.application(ctx, application); err != nil {
@@ -199,28 +185,30 @@ func (a *API) updateDeploymentGroup(ctx context.Context, in *awsapi.UpdateDeploy
 		}
 	}
 	settings := groupSettings{UpdateDeploymentGroupInput: *in}
-	if err := settings.checkFields(); err != nil {
+	if err := settings.checkFields(a.limits); err != nil {
 		return nil, err
 	}
-	a.settings.Lock()
-	defer a.settings.Unlock()
+	if err := untilCurrent(func() error { return a.changeGroup(ctx, application, name, newName, settings) }); err != nil {
+		return nil, err
+	}
+	return &awsapi.UpdateDeploymentGroupOutput{HooksNotCleanedUp: []awsapi.AutoScalingGroup{}}, nil
+}
+
+func (a *API) changeGroup(ctx context.Context, application, name, newName string, settings groupSettings) error {
 	group, err := a.groupOf(ctx, application, name)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	group.Info.DeploymentGroupName = &newName
 	settings.apply(&group.Info)
 	if err := a.checkGroup(ctx, group.Info, settings); err != nil {
-		return nil, err
+		return err
 	}
 	err = a.store.UpdateGroup(ctx, application, name, group)
-	switch {
-	case isMissing(err):
-		return nil, groupDoesNotExist(application, name)
-	case err != nil:
-		return nil, instead(err, store.ErrExists, groupAlreadyExists(application, newName), "update deployment group "+name)
+	if isMissing(err) {
+		return groupDoesNotExist(application, name)
 	}
-	return &awsapi.UpdateDeploymentGroupOutput{HooksNotCleanedUp: []awsapi.AutoScalingGroup{}}, nil
+	return instead(err, store.ErrExists, groupAlreadyExists(application, newName), "update deployment group "+name)
 }
 
 // deleteDeploymentGroup succeeds when there is no such group (service.md 2.2).

@@ -89,18 +89,18 @@ func set[T any](member **T, value *T) {
 }
 
 // checkFields checks each member alone, in the order in which CreateDeploymentGroup lists its errors.
-func (s groupSettings) checkFields() error {
+func (s groupSettings) checkFields(l Limits) error {
 	for _, check := range []func() error{
-		s.checkTags,
+		func() error { return s.checkTags(l) },
 		func() error { return checkConfigName(s.DeploymentConfigName) },
 		s.checkRole,
-		func() error { return checkTriggers(s.TriggerConfigurations) },
-		func() error { return checkAlarms("alarmConfiguration", s.AlarmConfiguration) },
+		func() error { return l.checkTriggers(s.TriggerConfigurations) },
+		func() error { return l.checkAlarms("alarmConfiguration", s.AlarmConfiguration) },
 		func() error { return checkAutoRollback(s.AutoRollbackConfiguration) },
-		func() error { return checkLoadBalancer(s.LoadBalancerInfo) },
+		func() error { return l.checkLoadBalancer(s.LoadBalancerInfo) },
 		func() error { return checkStyle(s.DeploymentStyle) },
 		func() error { return checkBlueGreen(s.BlueGreenDeploymentConfiguration) },
-		s.checkTagStyles,
+		func() error { return s.checkTagStyles(l) },
 		func() error {
 			return oneOf(awsapi.InvalidInputException, "outdatedInstancesStrategy", s.OutdatedInstancesStrategy)
 		},
@@ -112,14 +112,14 @@ func (s groupSettings) checkFields() error {
 	return nil
 }
 
-func (s groupSettings) checkTags() error {
+func (s groupSettings) checkTags(l Limits) error {
 	for _, list := range append([][]awsapi.EC2TagFilter{s.Ec2TagFilters}, awsapi.Value(s.Ec2TagSet).Ec2TagSetList...) {
-		if err := checkEC2Filters(awsapi.InvalidEC2TagException, list); err != nil {
+		if err := l.checkEC2Filters(awsapi.InvalidEC2TagException, list); err != nil {
 			return err
 		}
 	}
 	for _, list := range append([][]awsapi.TagFilter{s.OnPremisesInstanceTagFilters}, awsapi.Value(s.OnPremisesTagSet).OnPremisesTagSetList...) {
-		if err := checkFilters(awsapi.InvalidTagException, list); err != nil {
+		if err := l.checkFilters(awsapi.InvalidTagException, list); err != nil {
 			return err
 		}
 	}
@@ -138,30 +138,30 @@ func (s groupSettings) checkRole() error {
 	return nil
 }
 
-func (s groupSettings) checkTagStyles() error {
+func (s groupSettings) checkTagStyles(l Limits) error {
 	switch {
 	case len(s.Ec2TagFilters) > 0 && s.Ec2TagSet != nil:
 		return failure(awsapi.InvalidEC2TagCombinationException, "Give either ec2TagFilters or ec2TagSet, not both.")
 	case len(s.OnPremisesInstanceTagFilters) > 0 && s.OnPremisesTagSet != nil:
 		return failure(awsapi.InvalidOnPremisesTagCombinationException, "Give either onPremisesInstanceTagFilters or onPremisesTagSet, not both.")
-	case len(awsapi.Value(s.Ec2TagSet).Ec2TagSetList) > maxTagGroups, len(awsapi.Value(s.OnPremisesTagSet).OnPremisesTagSetList) > maxTagGroups:
-		return failure(awsapi.TagSetListLimitExceededException, "A tag set may have %d groups of filters.", maxTagGroups)
+	case len(awsapi.Value(s.Ec2TagSet).Ec2TagSetList) > l.TagGroups, len(awsapi.Value(s.OnPremisesTagSet).OnPremisesTagSetList) > l.TagGroups:
+		return failure(awsapi.TagSetListLimitExceededException, "A tag set may have %d groups of filters.", l.TagGroups)
 	}
 	return nil
 }
 
 // checkEC2Filters checks a group of EC2 tag filters by the rules of the other kind: they differ in name only.
-func checkEC2Filters(invalid string, filters []awsapi.EC2TagFilter) error {
+func (l Limits) checkEC2Filters(invalid string, filters []awsapi.EC2TagFilter) error {
 	plain := make([]awsapi.TagFilter, len(filters))
 	for i, f := range filters {
 		plain[i] = awsapi.TagFilter{Key: f.Key, Value: f.Value, Type: awsapi.TagFilterType(f.Type)}
 	}
-	return checkFilters(invalid, plain)
+	return l.checkFilters(invalid, plain)
 }
 
-func checkFilters(invalid string, filters []awsapi.TagFilter) error {
-	if len(filters) > maxPerGroupSetting {
-		return failure(invalid, "A group of tag filters may have %d filters.", maxPerGroupSetting)
+func (l Limits) checkFilters(invalid string, filters []awsapi.TagFilter) error {
+	if len(filters) > l.TagFilters {
+		return failure(invalid, "A group of tag filters may have %d filters.", l.TagFilters)
 	}
 	for _, f := range filters {
 		if err := checkFilter(invalid, f); err != nil {
@@ -192,7 +192,7 @@ func checkFilter(invalid string, f awsapi.TagFilter) error {
 	return nil
 }
 
-func checkTriggers(triggers []awsapi.TriggerConfig) error {
+func (l Limits) checkTriggers(triggers []awsapi.TriggerConfig) error {
 	seen := map[string]bool{}
 	for _, t := range triggers {
 		name := awsapi.Value(t.TriggerName)
@@ -211,18 +211,18 @@ func checkTriggers(triggers []awsapi.TriggerConfig) error {
 			}
 		}
 	}
-	if len(triggers) > maxPerGroupSetting {
-		return failure(awsapi.TriggerTargetsLimitExceededException, "A deployment group may have %d triggers.", maxPerGroupSetting)
+	if len(triggers) > l.Triggers {
+		return failure(awsapi.TriggerTargetsLimitExceededException, "A deployment group may have %d triggers.", l.Triggers)
 	}
 	return nil
 }
 
-func checkAlarms(member string, c *awsapi.AlarmConfiguration) error {
+func (l Limits) checkAlarms(member string, c *awsapi.AlarmConfiguration) error {
 	if c == nil {
 		return nil
 	}
-	if len(c.Alarms) > maxPerGroupSetting {
-		return failure(awsapi.AlarmsLimitExceededException, "%s may name %d alarms.", member, maxPerGroupSetting)
+	if len(c.Alarms) > l.Alarms {
+		return failure(awsapi.AlarmsLimitExceededException, "%s may name %d alarms.", member, l.Alarms)
 	}
 	if awsapi.Value(c.Enabled) && len(c.Alarms) == 0 {
 		return failure(awsapi.InvalidAlarmConfigException, "%s is enabled and names no alarm; name one, or disable it.", member)
@@ -254,20 +254,20 @@ func checkAutoRollback(c *awsapi.AutoRollbackConfiguration) error {
 	return nil
 }
 
-func checkLoadBalancer(l *awsapi.LoadBalancerInfo) error {
-	if l == nil {
+func (l Limits) checkLoadBalancer(lb *awsapi.LoadBalancerInfo) error {
+	if lb == nil {
 		return nil
 	}
-	if len(l.ElbInfoList) > maxPerGroupSetting || len(l.TargetGroupInfoList) > maxPerGroupSetting {
+	if len(lb.ElbInfoList) > l.LoadBalancers || len(lb.TargetGroupInfoList) > l.TargetGroups {
 		return failure(awsapi.InvalidLoadBalancerInfoException, "loadBalancerInfo may name %d load balancers and %d target groups.",
-			maxPerGroupSetting, maxPerGroupSetting)
+			l.LoadBalancers, l.TargetGroups)
 	}
-	for _, e := range l.ElbInfoList {
+	for _, e := range lb.ElbInfoList {
 		if awsapi.Value(e.Name) == "" {
 			return failure(awsapi.InvalidLoadBalancerInfoException, "elbInfoList holds a load balancer without a name.")
 		}
 	}
-	for _, g := range l.TargetGroupInfoList {
+	for _, g := range lb.TargetGroupInfoList {
 		if awsapi.Value(g.Name) == "" {
 			return failure(awsapi.InvalidLoadBalancerInfoException, "targetGroupInfoList holds a target group without a name.")
 		}

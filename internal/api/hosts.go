@@ -28,7 +28,7 @@ func (a *API) registerOnPremisesInstance(ctx context.Context, in *awsapi.Registe
 		InstanceName:  &name,
 		IamUserArn:    in.IamUserArn,
 		IamSessionArn: in.IamSessionArn,
-		InstanceArn:   new(a.arns.instance(name) + "_" + suffix()),
+		InstanceArn:   new(a.arns.instance(&name) + "_" + suffix()),
 		RegisterTime:  awsapi.At(time.Now()),
 		Tags:          []awsapi.Tag{},
 	}})
@@ -114,7 +114,7 @@ func shownHost(h store.Host) *awsapi.InstanceInfo {
 func (a *API) batchGetOnPremisesInstances(
 	ctx context.Context, in *awsapi.BatchGetOnPremisesInstancesInput,
 ) (*awsapi.BatchGetOnPremisesInstancesOutput, error) {
-	if err := each(in.InstanceNames, maxBatch, hostName); err != nil {
+	if err := each(in.InstanceNames, a.limits.BatchHosts, hostName); err != nil {
 		return nil, err
 	}
 	out := &awsapi.BatchGetOnPremisesInstancesOutput{InstanceInfos: []awsapi.InstanceInfo{}}
@@ -128,7 +128,7 @@ func (a *API) listOnPremisesInstances(ctx context.Context, in *awsapi.ListOnPrem
 	if err := oneOf(awsapi.InvalidRegistrationStatusException, "registrationStatus", in.RegistrationStatus); err != nil {
 		return nil, err
 	}
-	if err := checkFilters(awsapi.InvalidTagFilterException, in.TagFilters); err != nil {
+	if err := a.limits.checkFilters(awsapi.InvalidTagFilterException, in.TagFilters); err != nil {
 		return nil, err
 	}
 	filters := *in
@@ -170,27 +170,27 @@ func selectHosts(hosts []store.Host, in *awsapi.ListOnPremisesInstancesInput) []
 }
 
 func (a *API) addTagsToOnPremisesInstances(ctx context.Context, in *awsapi.AddTagsToOnPremisesInstancesInput) (*awsjson.Empty, error) {
-	tags, err := checkHostTags(in.Tags, in.InstanceNames)
+	tags, err := a.limits.checkHostTags(in.Tags, in.InstanceNames)
 	if err != nil {
 		return nil, err
 	}
-	return nil, a.tagHosts(ctx, in.InstanceNames, store.TagChange{Add: tags, Limit: maxHostTags})
+	return nil, a.tagHosts(ctx, in.InstanceNames, store.TagChange{Add: tags, Limit: a.limits.HostTags})
 }
 
 func (a *API) removeTagsFromOnPremisesInstances(ctx context.Context, in *awsapi.RemoveTagsFromOnPremisesInstancesInput) (*awsjson.Empty, error) {
-	tags, err := checkHostTags(in.Tags, in.InstanceNames)
+	tags, err := a.limits.checkHostTags(in.Tags, in.InstanceNames)
 	if err != nil {
 		return nil, err
 	}
-	return nil, a.tagHosts(ctx, in.InstanceNames, store.TagChange{Remove: tags, Limit: maxHostTags})
+	return nil, a.tagHosts(ctx, in.InstanceNames, store.TagChange{Remove: tags, Limit: a.limits.HostTags})
 }
 
 // checkHostTags returns the tags with an absent value made empty, so that a key alone is the same tag however it is given.
-func checkHostTags(tags []awsapi.Tag, names []string) ([]awsapi.Tag, error) {
-	if len(names) > maxNameBatch {
-		return nil, failure(awsapi.InstanceLimitExceededException, "The call names %d instances; it may name %d. Split it.", len(names), maxNameBatch)
+func (l Limits) checkHostTags(tags []awsapi.Tag, names []string) ([]awsapi.Tag, error) {
+	if len(names) > l.TaggedHosts {
+		return nil, failure(awsapi.InstanceLimitExceededException, "The call names %d instances; it may name %d. Split it.", len(names), l.TaggedHosts)
 	}
-	if err := each(names, maxNameBatch, hostName); err != nil {
+	if err := each(names, l.TaggedHosts, hostName); err != nil {
 		return nil, err
 	}
 	if len(tags) == 0 {

@@ -91,7 +91,7 @@ func (a *API) batchGetDeploymentInstances(
 	if _, err := deploymentID(in.DeploymentId); err != nil {
 		return nil, err
 	}
-	if err := each(in.InstanceIds, maxBatch, instanceID); err != nil {
+	if err := each(in.InstanceIds, a.limits.BatchTargets, instanceID); err != nil {
 		return nil, err
 	}
 	summaries, unknown, err := a.instanceSummaries(ctx, in.DeploymentId, in.InstanceIds)

@@ -1,56 +1,37 @@
 package api_test
 
 import (
-	"sync"
+	"strings"
 	"testing"
 
-	"grapnel/internal/awsapi"
-	"grapnel/internal/store"
+	"grapnel/internal/api"
 )
 
-// fill stores many things at once: the store commits them in groups.
-func (s *service) fill(names []string, create func(name string) error) {
-	s.Helper()
-	var calls sync.WaitGroup
-	for _, name := range names {
-		calls.Go(func() {
-			if err := create(name); err != nil {
-				s.Error(err)
-			}
-		})
-	}
-	calls.Wait()
-}
-
-// The limits of service.md 12.
-func TestLimits(t *testing.T) {
+// Limits are given by name, one or several at a time; what is wrong is answered with what could be given.
+func TestLimitsAreSet(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	ctx := t.Context()
-	s.fill(names("app", 999), func(name string) error { return s.store.CreateApplication(ctx, application(name)) })
-	do[fields](s, "CreateApplication", fields{"applicationName": "shop"})
-	s.fill(names("g", 999), func(name string) error {
-		return s.store.CreateGroup(ctx, store.Group{Info: awsapi.DeploymentGroupInfo{
-			ApplicationName: new("shop"), DeploymentGroupId: &name, DeploymentGroupName: &name,
-			DeploymentConfigName: new("CodeDeployDefault.OneAtATime"), ComputePlatform: awsapi.ComputePlatformServer}})
-	})
-	do[fields](s, "CreateDeploymentGroup", group("shop", "prod", nil))
-	s.fill(names("c", 199), func(name string) error {
-		return s.store.CreateConfig(ctx, awsapi.DeploymentConfigInfo{DeploymentConfigId: &name, DeploymentConfigName: &name})
-	})
-	config := func(name string) fields {
-		return fields{"deploymentConfigName": name, "minimumHealthyHosts": fields{"type": "HOST_COUNT", "value": 1}}
+	var l api.Limits
+	for _, setting := range []string{"applications=5", "alarms=3, triggers=4", "applications=6"} {
+		if err := l.Set(setting); err != nil {
+			t.Error(err)
+		}
 	}
-	do[fields](s, "CreateDeploymentConfig", config("last"))
-	s.refuse([]refusal{
-		{"1001 applications", "CreateApplication", fields{"applicationName": "more"}, "ApplicationLimitExceeded"},
-		{"1001 groups", "CreateDeploymentGroup", group("shop", "more", nil), "DeploymentGroupLimitExceeded"},
-		{"201 configs", "CreateDeploymentConfig", config("more"), "DeploymentConfigLimitExceeded"},
-	})
-	first := do[awsapi.ListDeploymentConfigsOutput](s, "ListDeploymentConfigs", fields{})
-	second := do[awsapi.ListDeploymentConfigsOutput](s, "ListDeploymentConfigs", fields{"nextToken": *first.NextToken})
-	third := do[awsapi.ListDeploymentConfigsOutput](s, "ListDeploymentConfigs", fields{"nextToken": *second.NextToken})
-	all := append(append(first.DeploymentConfigsList, second.DeploymentConfigsList...), third.DeploymentConfigsList...)
-	want := append([]string{}, do[awsapi.ListDeploymentConfigsOutput](serve(t), "ListDeploymentConfigs", fields{}).DeploymentConfigsList...)
-	s.equal("pages of predefined and custom configs", all, append(append(want, names("c", 199)...), "last"))
+	if l.Applications != 6 || l.Alarms != 3 || l.Triggers != 4 || l.String() != "applications=6,triggers=4,alarms=3" {
+		t.Errorf("got %q in %+v", l.String(), l)
+	}
+	q := l.Quotas()
+	if q.Applications != 6 || q.Groups != 1000 || q.Configs != 200 || q.Deployments != 1000 || q.Targets != 1000 {
+		t.Errorf("quotas: %+v", q)
+	}
+	for setting, want := range map[string]string{
+		"hosts=5":           "batch-instances=25", // one of the list of all
+		"applications":      "applications=1000",
+		"applications=0":    "from 1 on",
+		"applications=many": "from 1 on",
+		"":                  "github-tokens=25",
+	} {
+		if err := l.Set(setting); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got error %v, want one with %q", setting, err, want)
+		}
+	}
 }

@@ -58,13 +58,13 @@ func checkedRevision(r *awsapi.RevisionLocation) (awsapi.RevisionLocation, error
 	return awsapi.RevisionLocation{RevisionType: r.RevisionType, String: &awsapi.RawString{Content: r.String.Content, Sha256: &digest}}, err
 }
 
-// checkedRevisions checks the revisions of a batch.
-func checkedRevisions(revisions []awsapi.RevisionLocation) ([]awsapi.RevisionLocation, error) {
+// checkedRevisions checks the revisions of a batch, of which there may be so many.
+func checkedRevisions(revisions []awsapi.RevisionLocation, most int) ([]awsapi.RevisionLocation, error) {
 	if len(revisions) == 0 {
 		return nil, missing(awsapi.RevisionRequiredException, "revisions")
 	}
-	if len(revisions) > maxBatch {
-		return nil, failure(awsapi.BatchLimitExceededException, "The call names %d revisions; it may name %d. Split it.", len(revisions), maxBatch)
+	if len(revisions) > most {
+		return nil, failure(awsapi.BatchLimitExceededException, "The call names %d revisions; it may name %d. Split it.", len(revisions), most)
 	}
 	checked := make([]awsapi.RevisionLocation, len(revisions))
 	for i := range revisions {

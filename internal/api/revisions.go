@@ -68,7 +68,7 @@ func (a *API) batchGetApplicationRevisions(ctx context.Context, in *awsapi.Batch
 	if err != nil {
 		return nil, err
 	}
-	locations, err := checkedRevisions(in.Revisions)
+	locations, err := checkedRevisions(in.Revisions, a.limits.BatchRevisions)
 	if err != nil {
 		return nil, err
 	}

@@ -12,9 +12,9 @@ import (
 )
 
 // checkResourceTags checks the tags of an application or a deployment group.
-func checkResourceTags(tags []awsapi.Tag) error {
-	if len(tags) > maxResourceTags {
-		return failure(awsapi.InvalidTagsToAddException, "A resource may have %d tags; remove some first.", maxResourceTags)
+func (l Limits) checkResourceTags(tags []awsapi.Tag) error {
+	if len(tags) > l.ResourceTags {
+		return failure(awsapi.InvalidTagsToAddException, "A resource may have %d tags; remove some first.", l.ResourceTags)
 	}
 	seen := map[string]bool{}
 	for _, tag := range tags {
@@ -40,7 +40,7 @@ func (a *API) tagResource(ctx context.Context, in *awsapi.TagResourceInput) (*aw
 	if len(in.Tags) == 0 {
 		return nil, missing(awsapi.TagRequiredException, "Tags")
 	}
-	if err := checkResourceTags(in.Tags); err != nil {
+	if err := a.limits.checkResourceTags(in.Tags); err != nil {
 		return nil, err
 	}
 	return &awsapi.TagResourceOutput{}, a.retag(ctx, resource, func(tags []awsapi.Tag) ([]awsapi.Tag, error) {
@@ -48,7 +48,7 @@ func (a *API) tagResource(ctx context.Context, in *awsapi.TagResourceInput) (*aw
 			tags = slices.DeleteFunc(tags, func(t awsapi.Tag) bool { return *t.Key == *tag.Key })
 			tags = append(tags, awsapi.Tag{Key: tag.Key, Value: new(awsapi.Value(tag.Value))})
 		}
-		return tags, checkResourceTags(tags)
+		return tags, a.limits.checkResourceTags(tags)
 	})
 }
 
@@ -116,8 +116,10 @@ func (a *API) resourceTags(ctx context.Context, r resource) ([]awsapi.Tag, error
 
 // retag loads the tags of a resource, changes them and stores them.
 func (a *API) retag(ctx context.Context, r resource, change func([]awsapi.Tag) ([]awsapi.Tag, error)) error {
-	a.settings.Lock()
-	defer a.settings.Unlock()
+	return untilCurrent(func() error { return a.retagOnce(ctx, r, change) })
+}
+
+func (a *API) retagOnce(ctx context.Context, r resource, change func([]awsapi.Tag) ([]awsapi.Tag, error)) error {
 	if r.group == "" {
 		app, err := a.application(ctx, r.application)
 		if err != nil {

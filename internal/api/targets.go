@@ -141,10 +141,10 @@ func (a *API) batchGetDeploymentTargets(ctx context.Context, in *awsapi.BatchGet
 	if _, err := deploymentID(in.DeploymentId); err != nil {
 		return nil, err
 	}
-	if len(in.TargetIds) > maxBatch {
-		return nil, failure(awsapi.DeploymentTargetListSizeExceededException, "The call names %d targets; it may name %d. Split it.", len(in.TargetIds), maxBatch)
+	if len(in.TargetIds) > a.limits.BatchTargets {
+		return nil, failure(awsapi.DeploymentTargetListSizeExceededException, "The call names %d targets; it may name %d. Split it.", len(in.TargetIds), a.limits.BatchTargets)
 	}
-	if err := each(in.TargetIds, maxBatch, targetID); err != nil {
+	if err := each(in.TargetIds, a.limits.BatchTargets, targetID); err != nil {
 		return nil, err
 	}
 	targets, err := a.deploymentTargets(ctx, in.DeploymentId, in.TargetIds)
@@ -184,7 +184,7 @@ func (a *API) shownTarget(d store.Deployment, t store.Target) awsapi.DeploymentT
 		InstanceTarget: &awsapi.InstanceTarget{
 			DeploymentId:    d.Info.DeploymentId,
 			TargetId:        &t.ID,
-			TargetArn:       new(a.arns.instance(t.ID)),
+			TargetArn:       new(a.arns.instance(&t.ID)),
 			Status:          awsapi.TargetStatus(t.Status),
 			LastUpdatedAt:   awsapi.At(t.UpdatedAt),
 			LifecycleEvents: lifecycleEvents(d.Plan, t),

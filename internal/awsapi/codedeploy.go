@@ -135,6 +135,7 @@ var Operations = []Operation{
 			ApplicationLimitExceededException,
 			InvalidComputePlatformException,
 			InvalidTagsToAddException,
+			ThrottlingException,
 		},
 	},
 	{
@@ -161,6 +162,7 @@ var Operations = []Operation{
 			InvalidAutoRollbackConfigException,
 			InvalidLoadBalancerInfoException,
 			InvalidFileExistsBehaviorException,
+			InvalidComputePlatformException,
 			InvalidRoleException,
 			InvalidAutoScalingGroupException,
 			ThrottlingException,
@@ -168,6 +170,9 @@ var Operations = []Operation{
 			InvalidIgnoreApplicationStopFailuresValueException,
 			InvalidGitHubAccountTokenException,
 			InvalidTrafficRoutingConfigurationException,
+			InvalidAutoScalingGroupProcessToSuspendException,
+			InvalidECSServiceException,
+			InvalidInputException,
 		},
 	},
 	{
@@ -223,6 +228,7 @@ var Operations = []Operation{
 			ECSServiceMappingLimitExceededException,
 			InvalidTagsToAddException,
 			InvalidTrafficRoutingConfigurationException,
+			InvalidAutoScalingGroupProcessToSuspendException,
 		},
 	},
 	{
@@ -437,6 +443,8 @@ var Operations = []Operation{
 			InvalidDeploymentInstanceTypeException,
 			InvalidTargetFilterNameException,
 			InvalidComputePlatformException,
+			ApplicationDoesNotExistException,
+			DeploymentGroupDoesNotExistException,
 		},
 	},
 	{
@@ -453,6 +461,8 @@ var Operations = []Operation{
 			InvalidInstanceTypeException,
 			InvalidDeploymentInstanceTypeException,
 			InvalidTargetFilterNameException,
+			ApplicationDoesNotExistException,
+			DeploymentGroupDoesNotExistException,
 		},
 	},
 	{
@@ -659,6 +669,7 @@ var Operations = []Operation{
 			InvalidTargetGroupPairException,
 			ECSServiceMappingLimitExceededException,
 			InvalidTrafficRoutingConfigurationException,
+			InvalidAutoScalingGroupProcessToSuspendException,
 		},
 	},
 }
@@ -711,6 +722,7 @@ const (
 	InvalidArnException                                = "InvalidArnException"
 	InvalidAutoRollbackConfigException                 = "InvalidAutoRollbackConfigException"
 	InvalidAutoScalingGroupException                   = "InvalidAutoScalingGroupException"
+	InvalidAutoScalingGroupProcessToSuspendException   = "InvalidAutoScalingGroupProcessToSuspendException"
 	InvalidBlueGreenDeploymentConfigurationException   = "InvalidBlueGreenDeploymentConfigurationException"
 	InvalidBucketNameFilterException                   = "InvalidBucketNameFilterException"
 	InvalidComputePlatformException                    = "InvalidComputePlatformException"
@@ -863,6 +875,27 @@ type AutoScalingGroup struct {
 	Name            *string `json:"name,omitzero"`
 	Hook            *string `json:"hook,omitzero"`
 	TerminationHook *string `json:"terminationHook,omitzero"`
+}
+
+// AutoScalingGroupProcess is an enumeration of the model.
+type AutoScalingGroupProcess string
+
+// The values of AutoScalingGroupProcess.
+const (
+	AutoScalingGroupProcessTerminate        AutoScalingGroupProcess = "Terminate"
+	AutoScalingGroupProcessAZRebalance      AutoScalingGroupProcess = "AZRebalance"
+	AutoScalingGroupProcessInstanceRefresh  AutoScalingGroupProcess = "InstanceRefresh"
+	AutoScalingGroupProcessScheduledActions AutoScalingGroupProcess = "ScheduledActions"
+)
+
+// Values returns every value of AutoScalingGroupProcess in the order of the model.
+func (AutoScalingGroupProcess) Values() []AutoScalingGroupProcess {
+	return []AutoScalingGroupProcess{
+		AutoScalingGroupProcessTerminate,
+		AutoScalingGroupProcessAZRebalance,
+		AutoScalingGroupProcessInstanceRefresh,
+		AutoScalingGroupProcessScheduledActions,
+	}
 }
 
 // BatchGetApplicationRevisionsInput is the input of BatchGetApplicationRevisions.
@@ -1061,6 +1094,7 @@ type CreateDeploymentGroupInput struct {
 	EcsServices                      []ECSService                      `json:"ecsServices,omitzero"`
 	OnPremisesTagSet                 *OnPremisesTagSet                 `json:"onPremisesTagSet,omitzero"`
 	Tags                             []Tag                             `json:"tags,omitzero"`
+	Ec2DeploymentOptions             *EC2DeploymentOptions             `json:"ec2DeploymentOptions,omitzero"`
 	TerminationHookEnabled           *bool                             `json:"terminationHookEnabled,omitzero"`
 }
 
@@ -1081,8 +1115,9 @@ type CreateDeploymentInput struct {
 	AutoRollbackConfiguration     *AutoRollbackConfiguration `json:"autoRollbackConfiguration,omitzero"`
 	UpdateOutdatedInstancesOnly   *bool                      `json:"updateOutdatedInstancesOnly,omitzero"`
 	FileExistsBehavior            FileExistsBehavior         `json:"fileExistsBehavior,omitzero"`
-	OverrideAlarmConfiguration    *AlarmConfiguration        `json:"overrideAlarmConfiguration,omitzero"`
 	DeploymentMode                DeploymentMode             `json:"deploymentMode,omitzero"`
+	OverrideAlarmConfiguration    *AlarmConfiguration        `json:"overrideAlarmConfiguration,omitzero"`
+	Ec2DeploymentOptions          *EC2DeploymentOptions      `json:"ec2DeploymentOptions,omitzero"`
 }
 
 // CreateDeploymentOutput is the output of CreateDeployment.
@@ -1194,6 +1229,7 @@ type DeploymentGroupInfo struct {
 	OnPremisesTagSet                 *OnPremisesTagSet                 `json:"onPremisesTagSet,omitzero"`
 	ComputePlatform                  ComputePlatform                   `json:"computePlatform,omitzero"`
 	EcsServices                      []ECSService                      `json:"ecsServices,omitzero"`
+	Ec2DeploymentOptions             *EC2DeploymentOptions             `json:"ec2DeploymentOptions,omitzero"`
 	TerminationHookEnabled           *bool                             `json:"terminationHookEnabled,omitzero"`
 }
 
@@ -1224,11 +1260,13 @@ type DeploymentInfo struct {
 	LoadBalancerInfo                   *LoadBalancerInfo                 `json:"loadBalancerInfo,omitzero"`
 	AdditionalDeploymentStatusInfo     *string                           `json:"additionalDeploymentStatusInfo,omitzero"`
 	FileExistsBehavior                 FileExistsBehavior                `json:"fileExistsBehavior,omitzero"`
+	DeploymentMode                     DeploymentMode                    `json:"deploymentMode,omitzero"`
 	DeploymentStatusMessages           []string                          `json:"deploymentStatusMessages,omitzero"`
 	ComputePlatform                    ComputePlatform                   `json:"computePlatform,omitzero"`
 	ExternalId                         *string                           `json:"externalId,omitzero"`
 	RelatedDeployments                 *RelatedDeployments               `json:"relatedDeployments,omitzero"`
 	OverrideAlarmConfiguration         *AlarmConfiguration               `json:"overrideAlarmConfiguration,omitzero"`
+	Ec2DeploymentOptions               *EC2DeploymentOptions             `json:"ec2DeploymentOptions,omitzero"`
 }
 
 // DeploymentMode is an enumeration of the model.
@@ -1236,12 +1274,14 @@ type DeploymentMode string
 
 // The values of DeploymentMode.
 const (
-	DeploymentModeRestart DeploymentMode = "RESTART"
+	DeploymentModeStandard DeploymentMode = "STANDARD"
+	DeploymentModeRestart  DeploymentMode = "RESTART"
 )
 
 // Values returns every value of DeploymentMode in the order of the model.
 func (DeploymentMode) Values() []DeploymentMode {
 	return []DeploymentMode{
+		DeploymentModeStandard,
 		DeploymentModeRestart,
 	}
 }
@@ -1406,6 +1446,11 @@ type Diagnostics struct {
 	ScriptName *string            `json:"scriptName,omitzero"`
 	Message    *string            `json:"message,omitzero"`
 	LogTail    *string            `json:"logTail,omitzero"`
+}
+
+// EC2DeploymentOptions is a structure of the model.
+type EC2DeploymentOptions struct {
+	AutoScalingGroupProcessesToSuspend []AutoScalingGroupProcess `json:"autoScalingGroupProcessesToSuspend,omitzero"`
 }
 
 // EC2TagFilter is a structure of the model.
@@ -2518,6 +2563,7 @@ type UpdateDeploymentGroupInput struct {
 	Ec2TagSet                        *EC2TagSet                        `json:"ec2TagSet,omitzero"`
 	EcsServices                      []ECSService                      `json:"ecsServices,omitzero"`
 	OnPremisesTagSet                 *OnPremisesTagSet                 `json:"onPremisesTagSet,omitzero"`
+	Ec2DeploymentOptions             *EC2DeploymentOptions             `json:"ec2DeploymentOptions,omitzero"`
 	TerminationHookEnabled           *bool                             `json:"terminationHookEnabled,omitzero"`
 }
 

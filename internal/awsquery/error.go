@@ -12,6 +12,7 @@ import (
 const (
 	AccessDenied               = "AccessDenied" // 403
 	IncompleteSignature        = "IncompleteSignature"
+	Throttling                 = "Throttling"
 	InternalFailure            = "InternalFailure"
 	InvalidAction              = "InvalidAction"
 	InvalidClientTokenID       = "InvalidClientTokenId"

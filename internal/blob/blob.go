@@ -1,7 +1,7 @@
 // Package blob is where bundles are kept: buckets of objects, as S3 has them.
 //
-// Store is what every provider can do. Buckets and Multipart are abilities of those that also stand behind the S3
-// endpoint. A provider passes the suite in blobtest.
+// Store is what every provider can do. Buckets, Multipart and Versions are abilities of those that also stand behind the
+// S3 endpoint; what one of them cannot do it refuses with errors.ErrUnsupported. A provider passes the suite in blobtest.
 package blob
 
 import (
@@ -21,10 +21,14 @@ var (
 	ErrBucketNotEmpty = errors.New("bucket is not empty")
 	ErrBucketName     = errors.New("invalid bucket name")
 	ErrNoKey          = errors.New("no such key")
+	ErrNoVersion      = errors.New("no such version")
+	ErrDeleteMarker   = errors.New("the version is a delete marker, and has no bytes")
+	ErrCondition      = errors.New("the condition of the write does not hold")
 	ErrKey            = errors.New("invalid key")
 	ErrRange          = errors.New("range not satisfiable")
 	ErrChecksum       = errors.New("checksum does not match")
 	ErrFull           = errors.New("no space left in the bundle store")
+	ErrUnavailable    = errors.New("the bundle store does not answer")
 	ErrNoUpload       = errors.New("no such upload")
 	ErrPart           = errors.New("invalid part")
 	ErrPartOrder      = errors.New("parts are not in ascending order")
@@ -33,40 +37,85 @@ var (
 
 // Store keeps objects. Its methods may be called by many goroutines.
 //
-// Every method on a bucket that does not exist returns ErrNoBucket, and with a malformed key ErrKey.
+// Every method on a bucket that does not exist returns ErrNoBucket, and with a malformed key ErrKey. Where a version is
+// asked for, "" is the current object, and a version that is not there is ErrNoVersion.
 type Store interface {
-	// Put stores an object, replacing the one that has the key. It reads body to io.EOF, in constant memory. If body
-	// ends in another error nothing changes, and that error is returned, wrapped. attrs is read only after io.EOF, so
-	// that the reader may put into it what it learns at the end, such as a checksum.
+	// Put stores an object, replacing the one that has the key, if the condition holds (ErrCondition). It reads body to
+	// io.EOF, in constant memory. If body ends in another error nothing changes, and that error is returned, wrapped.
+	// attrs is read only after io.EOF, so that the reader may put into it what it learns at the end, such as a checksum.
 	//
 	// When Put has returned, the object survives a crash of the process and of the machine.
-	Put(ctx context.Context, bucket, key string, body io.Reader, attrs *Attributes) (Object, error)
+	Put(ctx context.Context, bucket, key string, body io.Reader, attrs *Attributes, when Condition) (Object, error)
 
 	// Open returns an object and the selected bytes of it, which stay the same when the object is replaced or deleted
-	// meanwhile. It returns ErrNoKey, and ErrRange together with the Object.
-	Open(ctx context.Context, bucket, key string, r Range) (io.ReadCloser, Object, error)
+	// meanwhile. It returns ErrNoKey, and ErrRange together with the Object. Where a delete marker is the reason for
+	// ErrNoKey, or the version itself (ErrDeleteMarker), the marker comes with the error.
+	Open(ctx context.Context, bucket, key, version string, r Range) (io.ReadCloser, Object, error)
 
-	// Stat returns an object without its bytes, or ErrNoKey.
-	Stat(ctx context.Context, bucket, key string) (Object, error)
+	// Stat returns an object without its bytes, or the errors of Open.
+	Stat(ctx context.Context, bucket, key, version string) (Object, error)
 
-	// Delete removes an object. It is no error if there is none.
-	Delete(ctx context.Context, bucket, key string) error
+	// Delete removes an object if the condition holds. It is no error if there is none. In a bucket with versions the
+	// current object is replaced by a delete marker, which is returned; a version that is named is removed for good, and
+	// returned.
+	Delete(ctx context.Context, bucket, key, version string, when Condition) (Object, error)
 
-	// List returns a page of the bucket's objects in byte order of their keys.
+	// List returns a page of the bucket's current objects in byte order of their keys.
 	List(ctx context.Context, bucket string, q Query) (Page, error)
+}
+
+// Condition guards a write against what is there. The zero Condition always holds.
+type Condition struct {
+	Absent bool   // there must be no object (ErrCondition)
+	ETag   string // if not "", there must be an object (ErrNoKey) and this must be its ETag (ErrCondition); "*" is any
+}
+
+// Check compares the condition with the current object; found says that there is one.
+func (c Condition) Check(current Object, found bool) error {
+	switch {
+	case c.Absent && found:
+		return fmt.Errorf("%w: the object is there already", ErrCondition)
+	case c.ETag != "" && !found:
+		return ErrNoKey
+	case c.ETag != "" && c.ETag != "*" && c.ETag != current.ETag:
+		return fmt.Errorf("%w: the object has the ETag %s", ErrCondition, current.ETag)
+	}
+	return nil
 }
 
 // Buckets is the ability to manage buckets.
 type Buckets interface {
 	// CreateBucket returns ErrBucketExists, or ErrBucketName.
 	CreateBucket(ctx context.Context, name string) error
-	// DeleteBucket returns ErrBucketNotEmpty as long as there are objects. Unfinished uploads are dropped.
+	// DeleteBucket returns ErrBucketNotEmpty as long as there are objects, or versions of them. Unfinished uploads are
+	// dropped.
 	DeleteBucket(ctx context.Context, name string) error
 	// StatBucket returns ErrNoBucket if there is none.
 	StatBucket(ctx context.Context, name string) (Bucket, error)
 	// ListBuckets returns all buckets, sorted by name.
 	ListBuckets(ctx context.Context) ([]Bucket, error)
 }
+
+// Versions is the ability to keep what is replaced or deleted.
+type Versions interface {
+	// SetVersioning turns the keeping of versions on, or off again (Suspended), which leaves those that are there.
+	SetVersioning(ctx context.Context, bucket string, v Versioning) error
+	// ListVersions returns a page of all versions, in byte order of their keys, and the newest first.
+	ListVersions(ctx context.Context, bucket string, q VersionQuery) (VersionPage, error)
+}
+
+// Versioning says whether a bucket keeps versions.
+type Versioning string
+
+// The states of a bucket, as S3 writes them. From NeverVersioned there is no way back.
+const (
+	NeverVersioned Versioning = ""
+	Enabled        Versioning = "Enabled"   // every write makes a version with an id of its own
+	Suspended      Versioning = "Suspended" // every write makes, or replaces, the version NullVersion
+)
+
+// NullVersion is the id of what was stored while no versions were kept.
+const NullVersion = "null"
 
 // Multipart is the ability to receive an object in parts, each stored as durably as an object. Uploads survive a restart.
 //
@@ -81,19 +130,23 @@ type Multipart interface {
 	// ListParts returns all parts, sorted by number, and what CreateUpload was given.
 	ListParts(ctx context.Context, u Upload) ([]Part, Attributes, error)
 	// CompleteUpload makes the listed parts into the object, and drops the others. The parts are checked by CheckParts.
-	// want, if not "", is the value of the checksum that CreateUpload announced; if it is another: ErrChecksum.
+	// want, if not "", is the value of the checksum that CreateUpload announced; if it is another: ErrChecksum. The
+	// condition is that of Store.Put.
 	//
 	// A client that got no answer asks again: while the object of an upload is there, to complete the upload once more
 	// returns it, and of several calls at once all return the same.
-	CompleteUpload(ctx context.Context, u Upload, parts []Part, want string) (Object, error)
+	CompleteUpload(ctx context.Context, u Upload, parts []Part, want string, when Condition) (Object, error)
+	// ListUploads returns the bucket's unfinished uploads of keys that begin with prefix, sorted by key and age.
+	ListUploads(ctx context.Context, bucket, prefix string) ([]UnfinishedUpload, error)
 	// AbortUpload drops an upload and its parts.
 	AbortUpload(ctx context.Context, u Upload) error
 }
 
 // Bucket is a namespace of keys.
 type Bucket struct {
-	Name    string
-	Created time.Time
+	Name       string
+	Created    time.Time
+	Versioning Versioning
 }
 
 // Object describes stored bytes.
@@ -103,7 +156,12 @@ type Object struct {
 	ETag       string    `json:"etag"` // without quotes: hex MD5, or hex MD5 of the parts' MD5s, "-", number of parts
 	Modified   time.Time `json:"modified"`
 	Upload     string    `json:"upload,omitempty"` // the id of the upload that made it, "" if it was put at once
+	Parts      []int64   `json:"parts,omitempty"`  // sizes of the parts it was made of, if it was and they are known
 	Attributes `json:"attributes"`
+
+	Version      string `json:"version,omitempty"`      // "" in a bucket that was never versioned
+	DeleteMarker bool   `json:"deleteMarker,omitempty"` // no object, but the fact that it was deleted
+	Latest       bool   `json:"-"`                      // of its key's versions; ListVersions alone says it
 }
 
 // Attributes are what the writer of an object says about it, given back as they are.
@@ -116,6 +174,13 @@ type Attributes struct {
 
 // Upload names an unfinished multipart upload.
 type Upload struct{ Bucket, Key, ID string }
+
+// UnfinishedUpload is what ListUploads tells of an upload.
+type UnfinishedUpload struct {
+	Upload
+	Started  time.Time
+	Checksum *Checksum // as CreateUpload was given it
+}
 
 // Part is one part of an upload.
 type Part struct {

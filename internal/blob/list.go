@@ -1,6 +1,9 @@
 package blob
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Query selects a page of a listing.
 type Query struct {
@@ -15,6 +18,19 @@ type Page struct {
 	Objects  []Object
 	Prefixes []string // rolled up by the delimiter
 	Next     string   // Query.After of the next page; "" on the last
+}
+
+// VersionQuery selects a page of a listing of versions.
+type VersionQuery struct {
+	Query               // Max counts versions and prefixes together
+	AfterVersion string // of the key Query.After, list the versions after (older than) this one; "" for none of them
+}
+
+// VersionPage is a part of a listing of versions.
+type VersionPage struct {
+	Versions          []Object // delete markers among them
+	Prefixes          []string
+	Next, NextVersion string // Query.After and AfterVersion of the next page; Next is "" on the last
 }
 
 // Keys is a page before its objects are looked at.
@@ -32,7 +48,7 @@ func Select(sorted []string, q Query) Keys {
 		if !strings.HasPrefix(key, q.Prefix) || key <= q.After {
 			continue
 		}
-		prefix, rolled := q.rollUp(key)
+		prefix, rolled := q.RollUp(key)
 		if rolled && (prefix == q.After || prefix == last) {
 			continue // handed out on the page before, or just now
 		}
@@ -51,8 +67,60 @@ func Select(sorted []string, q Query) Keys {
 	return page
 }
 
-// rollUp returns the common prefix that stands for the key, if any does.
-func (q Query) rollUp(key string) (string, bool) {
+// SelectVersions applies a query to the sorted keys of a bucket. versions returns those of a key, the newest first.
+func SelectVersions(sorted []string, q VersionQuery, versions func(key string) ([]Object, error)) (VersionPage, error) {
+	var page VersionPage
+	var last, lastVersion string // entry that the page ends with
+	full := func() bool {
+		if len(page.Versions)+len(page.Prefixes) < q.Max {
+			return false
+		}
+		page.Next, page.NextVersion = last, lastVersion
+		return true
+	}
+	for _, key := range sorted {
+		within := key == q.After && q.AfterVersion != ""
+		if !strings.HasPrefix(key, q.Prefix) || key <= q.After && !within {
+			continue
+		}
+		if prefix, rolled := q.RollUp(key); rolled {
+			if prefix == q.After || prefix == last {
+				continue
+			}
+			if full() {
+				return page, nil
+			}
+			page.Prefixes = append(page.Prefixes, prefix)
+			last, lastVersion = prefix, ""
+			continue
+		}
+		all, err := versions(key)
+		if err != nil {
+			return page, err
+		}
+		if within {
+			all = after(all, q.AfterVersion)
+		}
+		for _, v := range all {
+			if full() {
+				return page, nil
+			}
+			page.Versions = append(page.Versions, v)
+			last, lastVersion = key, v.Version
+		}
+	}
+	return page, nil
+}
+
+// after returns the versions behind the one with the id. If that has been deleted meanwhile, as one does who empties a
+// bucket page by page, all that are left are still to come.
+func after(versions []Object, id string) []Object {
+	i := slices.IndexFunc(versions, func(v Object) bool { return v.Version == id })
+	return versions[i+1:]
+}
+
+// RollUp returns the common prefix that stands for the key, if any does.
+func (q Query) RollUp(key string) (string, bool) {
 	if q.Delimiter == "" {
 		return "", false
 	}

@@ -52,6 +52,9 @@ func (r *round) impossible() (Why, bool) {
 	if r.status != Created {
 		return Why{}, false
 	}
+	if r.plan.Excess != (Excess{}) {
+		return Why{Code: CodeOverMaxInstances, Message: tooManyTargets(r.plan.Excess)}, true
+	}
 	if len(r.order) == 0 {
 		return Why{Code: CodeNoInstances, Message: noTargets(r.plan.UpToDate)}, true
 	}
@@ -66,7 +69,7 @@ func (r *round) impossible() (Why, bool) {
 // passGate reports whether the current phase may run. While it may not, it sets the status and the time to look again.
 func (r *round) passGate() bool {
 	gate := r.current().Gate
-	if gate == (Gate{}) || r.facts.Approved > r.phase {
+	if gate.Delay == 0 && !gate.Approval || r.facts.Approved > r.phase {
 		return true
 	}
 	until := r.since.Add(gate.Delay)

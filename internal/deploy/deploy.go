@@ -84,6 +84,14 @@ type Plan struct {
 	Rollback Rollback      `json:"rollback"`
 	// UpToDate is how many hosts were left out because they run the revision already (updateOutdatedInstancesOnly).
 	UpToDate int `json:"upToDate,omitzero"`
+	// Excess is set when more targets were selected than a deployment may have: then the plan has none of them.
+	Excess Excess `json:"excess,omitzero"`
+}
+
+// Excess tells that a deployment would have too many targets.
+type Excess struct {
+	Selected int `json:"selected"`
+	Most     int `json:"most"`
 }
 
 // Rollback tells which ends of a deployment ask for an automatic rollback (service.md 6.1).
@@ -106,6 +114,9 @@ type Phase struct {
 type Gate struct {
 	Delay    time.Duration `json:"delay,omitzero"`
 	Approval bool          `json:"approval,omitzero"` // an operator's Continue; Delay is then how long to wait for it
+	// Termination says that Delay is the wait before what the deployment replaces is taken away. An operator may cut it
+	// short; the delays between shifts of traffic or zones run their time.
+	Termination bool `json:"termination,omitzero"`
 }
 
 // Step is one lifecycle event of a phase.
@@ -117,6 +128,9 @@ type Step struct {
 	Acknowledge   time.Duration    `json:"acknowledge"`            // from issue to acknowledgement
 	Timeout       time.Duration    `json:"timeout"`                // from acknowledgement to completion
 	IgnoreFailure bool             `json:"ignoreFailure,omitzero"` // the target goes on to the next step all the same
+	// Execution is the id under which the outcome of a step By Hook is reported. Only the hook is told, so it must be one that
+	// nobody can guess. Its phase has one target.
+	Execution string `json:"execution,omitzero"`
 }
 
 // HealthType is the kind of a health rule.

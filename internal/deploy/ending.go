@@ -13,6 +13,7 @@ const (
 	CodeHealthConstraintsInvalid = "HEALTH_CONSTRAINTS_INVALID"
 	CodeManualStop               = "MANUAL_STOP"
 	CodeNoInstances              = "NO_INSTANCES"
+	CodeOverMaxInstances         = "OVER_MAX_INSTANCES"
 	CodeTimeout                  = "TIMEOUT"
 )
 

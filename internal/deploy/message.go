@@ -35,6 +35,11 @@ func noTargets(upToDate int) string {
 		" (aws deploy list-on-premises-instances --registration-status Registered), then deploy again."
 }
 
+func tooManyTargets(e Excess) string {
+	return fmt.Sprintf("The tag filters of the deployment group match %d hosts, and a deployment may have %d: split the group, or have the"+
+		" operator of the server raise the limit (grapnel server --limit instances-per-deployment=%d).", e.Selected, e.Most, e.Selected)
+}
+
 func invalidHealth(minimum, targets int) string {
 	return fmt.Sprintf("At least %d of %d targets must stay in service, so none can be deployed to:"+
 		" choose a deployment config with a lower minimum, or add hosts.", minimum, targets)

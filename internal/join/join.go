@@ -16,6 +16,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"regexp"
 	"strings"
 	"time"
@@ -25,6 +26,7 @@ import (
 	"grapnel/internal/auth"
 	"grapnel/internal/awsapi"
 	"grapnel/internal/awsjson"
+	"grapnel/internal/ratelimit"
 	"grapnel/internal/store"
 )
 
@@ -63,12 +65,12 @@ type Options struct {
 type Service struct {
 	Options
 	joining http.Handler
-	tries   tries
+	wrong   *ratelimit.Table[netip.Addr] // tokens that were sent
 }
 
 // New returns a Service.
 func New(o Options) *Service {
-	s := &Service{Options: o}
+	s := &Service{Options: o, wrong: ratelimit.New[netip.Addr](wrongLimit, maxSources)}
 	s.joining = awsjson.Single(awsjson.Options{BodyLimit: maxBody, Log: o.Log}, s.join)
 	return s
 }

@@ -129,42 +129,54 @@ func (c *call) deleteObjects() error {
 	if n := len(request.Objects); n == 0 || n > maxPage {
 		return errMalformed
 	}
-	type deleted struct{ Key string }
-	type failed struct{ Key, Code, Message string }
 	var result struct {
-		XMLName xml.Name  `xml:"http://s3.amazonaws.com/doc/2006-03-01/ DeleteResult"`
-		Deleted []deleted `xml:"Deleted"`
-		Errors  []failed  `xml:"Error"`
+		XMLName xml.Name         `xml:"http://s3.amazonaws.com/doc/2006-03-01/ DeleteResult"`
+		Deleted []deletedElement `xml:"Deleted"`
+		Errors  []failedElement  `xml:"Error"`
 	}
 	for _, o := range request.Objects {
-		var err error
-		switch {
-		case o.VersionID != "" && o.VersionID != "null":
-			err = errNoVersion
-		case o.ETag != "":
-			err = notImplemented("conditional deletes")
-		default:
-			err = c.deleteKey(o.Key)
-		}
+		deleted, err := c.deleteOne(o.Key, o.VersionID, strings.Trim(o.ETag, `"`))
 		if errors.Is(err, blob.ErrNoBucket) {
 			return err
 		}
 		if err != nil {
 			e := translate(err)
-			result.Errors = append(result.Errors, failed{o.Key, e.code, e.message})
+			c.logFailure(e, err)
+			result.Errors = append(result.Errors, failedElement{o.Key, o.VersionID, e.code, e.message})
 		} else if !request.Quiet {
-			result.Deleted = append(result.Deleted, deleted{o.Key})
+			result.Deleted = append(result.Deleted, newDeletedElement(o.Key, o.VersionID, deleted))
 		}
 	}
 	return c.reply(result)
 }
 
-func (c *call) deleteKey(key string) error {
+type deletedElement struct {
+	Key                   string
+	VersionID             string `xml:"VersionId,omitempty"` // that was asked for
+	DeleteMarker          bool   `xml:",omitempty"`          // one was made, or removed
+	DeleteMarkerVersionID string `xml:"DeleteMarkerVersionId,omitempty"`
+}
+
+type failedElement struct {
+	Key           string
+	VersionID     string `xml:"VersionId,omitempty"`
+	Code, Message string
+}
+
+func newDeletedElement(key, version string, deleted blob.Object) deletedElement {
+	e := deletedElement{Key: key, VersionID: version, DeleteMarker: deleted.DeleteMarker}
+	if deleted.DeleteMarker {
+		e.DeleteMarkerVersionID = deleted.Version
+	}
+	return e
+}
+
+func (c *call) deleteOne(key, version, etag string) (blob.Object, error) {
 	if len(key) > blob.MaxKey {
-		return errKeyTooLong
+		return blob.Object{}, errKeyTooLong
 	}
-	if err := c.Authorize(c.r.Context(), "s3:DeleteObject", c.bucket, key); err != nil {
-		return err
+	if err := c.authorize("s3:DeleteObject", key, version); err != nil {
+		return blob.Object{}, err
 	}
-	return c.store.Delete(c.r.Context(), c.bucket, key)
+	return c.store.Delete(c.r.Context(), c.bucket, key, version, blob.Condition{ETag: etag})
 }

@@ -76,3 +76,19 @@ func matches(list, etag string) bool {
 	}
 	return false
 }
+
+// writeCondition reads the conditional headers of a write. To forget one would overwrite what it protects.
+func writeCondition(h http.Header) (when blob.Condition, err error) {
+	switch none := h.Get("If-None-Match"); none {
+	case "":
+	case "*":
+		when.Absent = true
+	default:
+		return when, notImplemented("the header if-none-match with an ETag on a write. Send *, or if-match.")
+	}
+	when.ETag = strings.Trim(h.Get("If-Match"), `"`)
+	if when.Absent && when.ETag != "" {
+		return when, invalidRequest("If-Match and If-None-Match cannot hold both.")
+	}
+	return when, nil
+}

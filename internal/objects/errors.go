@@ -23,7 +23,6 @@ var (
 	errInternal     = &apiError{500, "InternalError", "We encountered an internal error. The server's log has it under this request id."}
 	errMethod       = &apiError{405, "MethodNotAllowed", "The specified method is not allowed against this resource."}
 	errKeyTooLong   = &apiError{400, "KeyTooLongError", "Your key is too long; it may have 1024 bytes."}
-	errNoVersion    = &apiError{404, "NoSuchVersion", "This store keeps no versions of objects."}
 	errTooLarge     = &apiError{400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size."}
 	errIncomplete   = &apiError{400, "IncompleteBody", "The request body ended before the number of bytes it announced."}
 	errMalformed    = &apiError{400, "MalformedXML", "The XML you provided was not well-formed or did not have the expected form."}
@@ -32,7 +31,7 @@ var (
 )
 
 func notImplemented(what string) error {
-	return &apiError{501, "NotImplemented", "This S3 endpoint does not support " + what + "."}
+	return &apiError{501, "NotImplemented", "This S3 endpoint does not support " + what}
 }
 
 func invalid(format string, args ...any) error {
@@ -54,6 +53,11 @@ var storeErrors = []struct {
 	{blob.ErrBucketNotEmpty, 409, "BucketNotEmpty"},
 	{blob.ErrBucketName, 400, "InvalidBucketName"},
 	{blob.ErrNoKey, 404, "NoSuchKey"},
+	{blob.ErrNoVersion, 404, "NoSuchVersion"},
+	{blob.ErrDeleteMarker, 405, "MethodNotAllowed"},
+	{blob.ErrCondition, 412, "PreconditionFailed"},
+	{blob.ErrUnavailable, 503, "ServiceUnavailable"},
+	{errors.ErrUnsupported, 501, "NotImplemented"},
 	{blob.ErrKey, 400, "InvalidURI"},
 	{blob.ErrRange, 416, "InvalidRange"},
 	{blob.ErrFull, 507, "InsufficientStorage"}, // not one that clients retry
@@ -63,6 +67,7 @@ var storeErrors = []struct {
 	{blob.ErrPartOrder, 400, "InvalidPartOrder"},
 	{blob.ErrPartTooSmall, 400, "EntityTooSmall"},
 	{ErrDenied, 403, "AccessDenied"},
+	{ErrSlowDown, 503, "SlowDown"},
 }
 
 // translate finds S3's name for an error.

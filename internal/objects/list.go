@@ -81,10 +81,7 @@ func (c *call) listObjects() error {
 
 // list answers what both versions have in common.
 func (c *call) list(after string) (*listResult, string, error) {
-	if e := c.query.Get("encoding-type"); e != "" && e != "url" {
-		return nil, "", invalid("encoding-type must be url.")
-	}
-	limit, err := c.number("max-keys", maxPage)
+	limit, err := c.pageOf("max-keys")
 	if err != nil {
 		return nil, "", err
 	}
@@ -108,7 +105,7 @@ func (c *call) list(after string) (*listResult, string, error) {
 
 func (c *call) objectElement(o blob.Object) objectElement {
 	e := objectElement{
-		Key: c.encoded(o.Key), LastModified: o.Modified.Format(timeFormat), ETag: quote(o.ETag), Size: o.Size, StorageClass: "STANDARD",
+		Key: c.encoded(o.Key), LastModified: o.Modified.Format(timeFormat), ETag: quote(o.ETag), Size: o.Size, StorageClass: standard,
 	}
 	if o.Checksum != nil {
 		e.ChecksumAlgorithm, e.ChecksumType = string(o.Checksum.Algorithm), checksumType(o.Checksum.Composite)
@@ -122,6 +119,14 @@ func (c *call) encoded(s string) string {
 		return s
 	}
 	return strings.NewReplacer("%2F", "/", "+", "%20").Replace(url.QueryEscape(s))
+}
+
+// pageOf reads how long a page may be, and checks how it is to be encoded.
+func (c *call) pageOf(param string) (int, error) {
+	if e := c.query.Get("encoding-type"); e != "" && e != "url" {
+		return 0, invalid("encoding-type must be url.")
+	}
+	return c.number(param, maxPage)
 }
 
 // number reads a parameter from 0 to most, which is also its default and what a higher one is taken for.

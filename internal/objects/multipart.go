@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -119,6 +120,7 @@ func (c *call) copyPart() error {
 	if err != nil {
 		return err
 	}
+	setSourceVersion(c.w.Header(), src.object)
 	return c.reply(newCopyResult("CopyPartResult", part.ETag, part.Modified.Format(timeFormat), part.Checksum))
 }
 
@@ -138,7 +140,7 @@ func (c *call) listParts() error {
 	if !c.query.Has("part-number-marker") {
 		marker = 0
 	}
-	limit, err := c.number("max-parts", maxPage)
+	limit, err := c.pageOf("max-parts")
 	if err != nil {
 		return err
 	}
@@ -182,6 +184,10 @@ func (c *call) completeUpload() error {
 	if err != nil {
 		return err
 	}
+	when, err := writeCondition(c.r.Header)
+	if err != nil {
+		return err
+	}
 	var request struct {
 		XMLName xml.Name      `xml:"CompleteMultipartUpload"`
 		Parts   []partElement `xml:"Part"`
@@ -195,7 +201,7 @@ func (c *call) completeUpload() error {
 	for i, p := range request.Parts {
 		parts[i] = blob.Part{Number: p.PartNumber, ETag: strings.Trim(p.ETag, `"`), Checksum: p.checksum()}
 	}
-	o, err := c.store.CompleteUpload(c.r.Context(), c.upload(), parts, want)
+	o, err := c.store.CompleteUpload(c.r.Context(), c.upload(), parts, want, when)
 	if err != nil {
 		return err
 	}
@@ -213,7 +219,71 @@ func (c *call) completeUpload() error {
 	if o.Checksum != nil {
 		result.ChecksumType = checksumType(o.Checksum.Composite)
 	}
+	setVersion(c.w.Header(), o)
 	return c.reply(result)
+}
+
+type uploadElement struct {
+	Key               string
+	UploadID          string `xml:"UploadId"`
+	Initiated         string
+	StorageClass      string
+	ChecksumAlgorithm string `xml:",omitempty"`
+	ChecksumType      string `xml:",omitempty"`
+}
+
+func (c *call) listUploads() error {
+	limit, err := c.pageOf("max-uploads")
+	if err != nil {
+		return err
+	}
+	prefix, keyMarker, idMarker := c.query.Get("prefix"), c.query.Get("key-marker"), c.query.Get("upload-id-marker")
+	uploads, err := c.store.ListUploads(c.r.Context(), c.bucket, prefix)
+	if err != nil {
+		return err
+	}
+	result := struct {
+		XMLName            xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ ListMultipartUploadsResult"`
+		Bucket             string
+		Prefix             string
+		EncodingType       string `xml:",omitempty"`
+		KeyMarker          string
+		UploadIDMarker     string `xml:"UploadIdMarker"`
+		NextKeyMarker      string `xml:",omitempty"`
+		NextUploadIDMarker string `xml:"NextUploadIdMarker,omitempty"`
+		MaxUploads         int
+		IsTruncated        bool
+		Uploads            []uploadElement `xml:"Upload"`
+	}{
+		Bucket: c.bucket, Prefix: c.encoded(prefix), EncodingType: c.query.Get("encoding-type"),
+		KeyMarker: c.encoded(keyMarker), UploadIDMarker: idMarker, MaxUploads: limit,
+	}
+	for _, u := range uploadsAfter(uploads, keyMarker, idMarker) {
+		if result.IsTruncated = len(result.Uploads) >= limit; result.IsTruncated {
+			break
+		}
+		e := uploadElement{Key: c.encoded(u.Key), UploadID: u.ID, Initiated: u.Started.Format(timeFormat), StorageClass: standard}
+		if u.Checksum != nil {
+			e.ChecksumAlgorithm, e.ChecksumType = string(u.Checksum.Algorithm), checksumType(u.Checksum.Composite)
+		}
+		result.Uploads = append(result.Uploads, e)
+		result.NextKeyMarker, result.NextUploadIDMarker = e.Key, u.ID
+	}
+	if !result.IsTruncated {
+		result.NextKeyMarker, result.NextUploadIDMarker = "", ""
+	}
+	return c.reply(result)
+}
+
+// uploadsAfter skips what earlier pages had: the keys up to the marker, and of that key, if an id is given, what comes
+// before the upload with it.
+func uploadsAfter(uploads []blob.UnfinishedUpload, key, id string) []blob.UnfinishedUpload {
+	for i, u := range uploads {
+		if u.Key > key || u.Key == key && id != "" && !slices.ContainsFunc(uploads[i:], func(v blob.UnfinishedUpload) bool { return v.Key == key && v.ID == id }) {
+			return uploads[i:]
+		}
+	}
+	return nil
 }
 
 func (c *call) abortUpload() error {

@@ -18,14 +18,19 @@ func (c *call) putObject() error {
 	if err != nil {
 		return err
 	}
+	when, err := writeCondition(c.r.Header)
+	if err != nil {
+		return err
+	}
 	body, err := newPayload(c.r, c.MaxObject)
 	if err != nil {
 		return err
 	}
-	o, err := c.store.Put(c.r.Context(), c.bucket, c.key, body.into(attrs), attrs)
+	o, err := c.store.Put(c.r.Context(), c.bucket, c.key, body.into(attrs), attrs, when)
 	if err != nil {
 		return err
 	}
+	setVersion(c.w.Header(), o)
 	c.w.Header().Set("ETag", quote(o.ETag))
 	setChecksum(c.w.Header(), o.Checksum)
 	return c.done(http.StatusOK)
@@ -90,7 +95,12 @@ func withoutChunked(encodings string) string {
 
 // getObject answers HEAD as well.
 func (c *call) getObject() error {
-	body, o, ranged, err := c.open()
+	ranged, err := c.selected()
+	if err != nil {
+		return err
+	}
+	body, o, err := c.open(ranged)
+	setVersion(c.w.Header(), o)
 	if err != nil {
 		return err
 	}
@@ -123,22 +133,62 @@ func (c *call) getObject() error {
 	return nil
 }
 
-// open opens the object that is asked for. A HEAD does not need the bytes. A range that is wanted only of a certain object
-// (If-Range) is not needed, and so may always be left out.
-func (c *call) open() (io.ReadCloser, blob.Object, requestRange, error) {
-	var ranged requestRange
-	if c.r.Header.Get("If-Range") == "" {
-		ranged = parseRange(c.r.Header.Get("Range"))
+// selected is which bytes the request asks for: a range, or a part by its number. A range that is wanted only of a certain
+// object (If-Range) is not needed, and so may always be left out.
+func (c *call) selected() (requestRange, error) {
+	if c.query.Has("partNumber") {
+		return c.selectedPart()
 	}
+	if c.r.Header.Get("If-Range") != "" {
+		return requestRange{}, nil
+	}
+	ranged := parseRange(c.r.Header.Get("Range"))
 	if ranged.empty {
-		return nil, blob.Object{}, ranged, blob.ErrRange
+		return ranged, blob.ErrRange
 	}
+	return ranged, nil
+}
+
+// selectedPart is the range of a part. What was not made of parts is one part.
+func (c *call) selectedPart() (requestRange, error) {
+	number, err := c.partNumber()
+	if err != nil {
+		return requestRange{}, err
+	}
+	if c.r.Header.Get("Range") != "" {
+		return requestRange{}, invalidRequest("Cannot specify both Range header and partNumber query parameter.")
+	}
+	o, err := c.store.Stat(c.r.Context(), c.bucket, c.key, c.version())
+	if err != nil {
+		setVersion(c.w.Header(), o)
+		return requestRange{}, err
+	}
+	parts := o.Parts
+	switch {
+	case len(parts) > 0:
+		c.w.Header().Set("X-Amz-Mp-Parts-Count", strconv.Itoa(len(parts)))
+	case strings.Contains(o.ETag, "-"):
+		return requestRange{}, notImplemented("partNumber for this object, of whose parts nothing is known. Ask for a range.")
+	default:
+		parts = []int64{o.Size}
+	}
+	if number > len(parts) {
+		return requestRange{}, &apiError{416, "InvalidPartNumber", "The requested partnumber is not satisfiable."}
+	}
+	selected := requestRange{Range: blob.Range{Count: parts[number-1]}, set: o.Size > 0}
+	for _, size := range parts[:number-1] {
+		selected.First += size
+	}
+	return selected, nil
+}
+
+// open opens the object that is asked for. A HEAD does not need the bytes.
+func (c *call) open(ranged requestRange) (io.ReadCloser, blob.Object, error) {
 	if c.r.Method == http.MethodHead {
-		o, err := c.store.Stat(c.r.Context(), c.bucket, c.key)
-		return http.NoBody, o, ranged, err
+		o, err := c.store.Stat(c.r.Context(), c.bucket, c.key, c.version())
+		return http.NoBody, o, err
 	}
-	body, o, err := c.store.Open(c.r.Context(), c.bucket, c.key, ranged.Range)
-	return body, o, ranged, err
+	return c.store.Open(c.r.Context(), c.bucket, c.key, c.version(), ranged.Range)
 }
 
 // describe sets the headers that tell about an object.
@@ -162,21 +212,69 @@ func (c *call) describe(o blob.Object) {
 }
 
 func (c *call) deleteObject() error {
-	if err := c.store.Delete(c.r.Context(), c.bucket, c.key); err != nil {
+	etag := strings.Trim(c.r.Header.Get("If-Match"), `"`)
+	o, err := c.store.Delete(c.r.Context(), c.bucket, c.key, c.version(), blob.Condition{ETag: etag})
+	if err != nil {
 		return err
 	}
+	setVersion(c.w.Header(), o)
 	return c.done(http.StatusNoContent)
 }
 
 // getTagging answers that there are no tags, which `aws s3 cp` asks before it copies in parts.
 func (c *call) getTagging() error {
-	if _, err := c.store.Stat(c.r.Context(), c.bucket, c.key); err != nil {
+	o, err := c.store.Stat(c.r.Context(), c.bucket, c.key, c.version())
+	setVersion(c.w.Header(), o)
+	if err != nil {
 		return err
 	}
 	return c.reply(struct {
 		XMLName xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ Tagging"`
 		TagSet  struct{}
 	}{})
+}
+
+// getAttributes answers what the header asks for of an object. AWS wants the right to read it as well.
+func (c *call) getAttributes() error {
+	if err := c.authorize("s3:GetObject", c.key, c.version()); err != nil {
+		return err
+	}
+	o, err := c.store.Stat(c.r.Context(), c.bucket, c.key, c.version())
+	setVersion(c.w.Header(), o)
+	if err != nil {
+		return err
+	}
+	type partCount struct{ PartsCount int }
+	type checksumElement struct {
+		checksums
+		ChecksumType string
+	}
+	var result struct {
+		XMLName      xml.Name         `xml:"http://s3.amazonaws.com/doc/2006-03-01/ GetObjectAttributesResponse"`
+		ETag         string           `xml:",omitempty"` // without quotes here
+		Checksum     *checksumElement `xml:",omitempty"`
+		ObjectParts  *partCount       `xml:",omitempty"`
+		StorageClass string           `xml:",omitempty"`
+		ObjectSize   *int64           `xml:",omitempty"`
+	}
+	for name := range strings.SplitSeq(strings.Join(c.r.Header.Values("X-Amz-Object-Attributes"), ","), ",") {
+		switch name = strings.TrimSpace(name); {
+		case name == "ETag":
+			result.ETag = o.ETag
+		case name == "StorageClass":
+			result.StorageClass = standard
+		case name == "ObjectSize":
+			result.ObjectSize = &o.Size
+		case name == "Checksum" && o.Checksum != nil:
+			result.Checksum = &checksumElement{newChecksums(o.Checksum), checksumType(o.Checksum.Composite)}
+		case name == "ObjectParts" && len(o.Parts) > 0:
+			result.ObjectParts = &partCount{len(o.Parts)}
+		case name != "Checksum" && name != "ObjectParts":
+			return invalid("x-amz-object-attributes names %q; there are ETag, Checksum, ObjectParts, StorageClass and ObjectSize.", name)
+		}
+	}
+	c.w.Header().Set("Last-Modified", o.Modified.Format(http.TimeFormat))
+	return c.reply(result)
 }
 
 type copyResult struct {
@@ -191,6 +289,13 @@ func newCopyResult(name string, etag, modified string, sum *blob.Checksum) copyR
 }
 
 func (c *call) copyObject() error {
+	if d := c.r.Header.Get("X-Amz-Tagging-Directive"); d != "" && d != "COPY" && d != "REPLACE" {
+		return invalid("x-amz-tagging-directive must be COPY or REPLACE.")
+	}
+	when, err := writeCondition(c.r.Header)
+	if err != nil {
+		return err
+	}
 	src, err := c.openSource(requestRange{})
 	if err != nil {
 		return err
@@ -204,36 +309,46 @@ func (c *call) copyObject() error {
 	if err != nil {
 		return err
 	}
-	o, err := c.store.Put(c.r.Context(), c.bucket, c.key, body.into(attrs), attrs)
+	o, err := c.store.Put(c.r.Context(), c.bucket, c.key, body.into(attrs), attrs, when)
 	if err != nil {
 		return err
 	}
+	setVersion(c.w.Header(), o)
+	setSourceVersion(c.w.Header(), src.object)
 	return c.reply(newCopyResult("CopyObjectResult", o.ETag, o.Modified.Format(timeFormat), o.Checksum))
 }
 
 // source is the object that is copied from.
 type source struct {
-	bucket, key string
-	object      blob.Object
-	body        io.ReadCloser
+	bucket, key, version string
+	object               blob.Object
+	body                 io.ReadCloser
 }
 
-// openSource opens the object that x-amz-copy-source names, as "bucket/key", percent-encoded.
-func (c *call) openSource(ranged requestRange) (*source, error) {
-	name, version, _ := strings.Cut(c.r.Header.Get("X-Amz-Copy-Source"), "?")
-	if version != "" && version != "versionId=null" {
-		return nil, errNoVersion
-	}
+// parseSource reads x-amz-copy-source: bucket/key, percent-encoded, and perhaps ?versionId=.
+func parseSource(header string) (*source, error) {
+	name, query, hasQuery := strings.Cut(header, "?")
+	version, isVersion := strings.CutPrefix(query, "versionId=")
 	name, err := url.PathUnescape(name)
-	src := &source{}
+	src := &source{version: version}
 	src.bucket, src.key, _ = strings.Cut(strings.TrimPrefix(name, "/"), "/")
-	if err != nil || src.key == "" {
-		return nil, invalid("x-amz-copy-source must be bucket/key, percent-encoded.")
+	if err != nil || src.key == "" || hasQuery && (!isVersion || version == "") {
+		return nil, invalid("x-amz-copy-source must be bucket/key, percent-encoded, or bucket/key?versionId=ID.")
 	}
-	if err := c.Authorize(c.r.Context(), "s3:GetObject", src.bucket, src.key); err != nil {
+	return src, nil
+}
+
+// openSource opens the object that x-amz-copy-source names.
+func (c *call) openSource(ranged requestRange) (*source, error) {
+	src, err := parseSource(c.r.Header.Get("X-Amz-Copy-Source"))
+	if err != nil {
 		return nil, err
 	}
-	src.body, src.object, err = c.store.Open(c.r.Context(), src.bucket, src.key, ranged.Range)
+	access := Access{versioned("s3:GetObject", src.version), src.bucket, src.key, src.version}
+	if err := c.Authorize(c.r.Context(), access); err != nil {
+		return nil, err
+	}
+	src.body, src.object, err = c.store.Open(c.r.Context(), src.bucket, src.key, src.version, ranged.Range)
 	if err != nil {
 		return nil, err
 	}
@@ -251,7 +366,7 @@ func (c *call) copiedAttributes(src *source) (*blob.Attributes, error) {
 		return attributes(c.r.Header)
 	case directive != "" && directive != "COPY":
 		return nil, invalid("x-amz-metadata-directive must be COPY or REPLACE.")
-	case src.bucket == c.bucket && src.key == c.key:
+	case src.bucket == c.bucket && src.key == c.key && src.version == "":
 		return nil, invalidRequest("This copy request is illegal because it is trying to copy an object to itself without changing its metadata.")
 	}
 	attrs := src.object.Attributes

@@ -5,7 +5,7 @@
 // is decoded, its trailers come with the body's end, and reading the body to its end proves it. Requests that were
 // refused before they came here are answered with WriteError.
 //
-// What S3 has and this endpoint does not (versions, ACLs, tags, encryption, ...) is refused as NotImplemented, never
+// What S3 has and this endpoint does not (ACLs, tags, encryption, ...) is refused as NotImplemented, never
 // silently left out.
 package objects
 
@@ -28,10 +28,14 @@ type Store interface {
 	blob.Store
 	blob.Buckets
 	blob.Multipart
+	blob.Versions
 }
 
 // ErrDenied is what Options.Authorize wraps to refuse a request.
 var ErrDenied = errors.New("access denied")
+
+// ErrSlowDown is what an error wraps that asks the client to wait and try again, for WriteError.
+var ErrSlowDown = errors.New("reduce your request rate")
 
 // DefaultMaxObject is S3's limit on a body in one request, in bytes.
 const DefaultMaxObject = 5 << 30
@@ -45,10 +49,16 @@ type Options struct {
 	// MaxObject limits an object or a part, in bytes; 0 means DefaultMaxObject.
 	MaxObject int64
 
-	// Authorize, which is required, is called with the action as IAM policies name it ("s3:GetObject") before anything is read, neither of
-	// the store nor of the body. bucket and key are "" where the action concerns none. An error that wraps ErrDenied is
-	// AccessDenied to the client, another one InternalError.
-	Authorize func(ctx context.Context, action, bucket, key string) error
+	// Authorize, which is required, is called before anything is read, neither of the store nor of the body. An error that
+	// wraps ErrDenied is AccessDenied to the client, another one InternalError.
+	Authorize func(ctx context.Context, a Access) error
+}
+
+// Access is what a request is about to do.
+type Access struct {
+	Action      string // as IAM policies name it, such as "s3:GetObject", or "s3:GetObjectVersion" where a version is named
+	Bucket, Key string // "" where the action concerns none
+	Version     string // "" for the current one
 }
 
 // New returns the endpoint.
@@ -66,25 +76,30 @@ type handler struct {
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{handler: h, w: w, r: r, query: r.URL.Query()}
-	c.bucket, c.key = h.locate(r)
+	c.bucket, c.key = Locate(r, h.Domain)
 	err := c.serve()
 	if err == nil {
 		return
 	}
-	if e := writeError(w, r, err); e.status >= 500 && e.status != http.StatusNotImplemented {
-		h.Log.ErrorContext(r.Context(), "s3 request failed", "method", r.Method, "bucket", c.bucket, "key", c.key,
-			"request", w.Header().Get(requestIDHeader), "error", err)
+	c.logFailure(writeError(w, r, err), err)
+}
+
+// logFailure logs what is the server's own failure.
+func (c *call) logFailure(e *apiError, err error) {
+	if e.status >= 500 && e.status != http.StatusNotImplemented {
+		c.Log.ErrorContext(c.r.Context(), "s3 request failed", "method", c.r.Method, "bucket", c.bucket, "key", c.key,
+			"request", c.w.Header().Get(requestIDHeader), "error", err)
 	}
 }
 
-// locate finds bucket and key in host and path. They are not yet checked.
-func (h *handler) locate(r *http.Request) (bucket, key string) {
+// Locate finds bucket and key in host (BUCKET.domain; domain may be "") and path. They are not yet checked.
+func Locate(r *http.Request, domain string) (bucket, key string) {
 	path := strings.TrimPrefix(r.URL.Path, "/")
 	host := strings.ToLower(r.Host)
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
-	if bucket, ok := strings.CutSuffix(host, "."+strings.ToLower(h.Domain)); ok && h.Domain != "" {
+	if bucket, ok := strings.CutSuffix(host, "."+strings.ToLower(domain)); ok && domain != "" {
 		return bucket, path
 	}
 	bucket, key, _ = strings.Cut(path, "/")
@@ -110,11 +125,18 @@ func (c *call) serve() error {
 		return errKeyTooLong
 	}
 	if op.action != "" {
-		if err := c.Authorize(c.r.Context(), op.action, c.bucket, c.key); err != nil {
+		if err := c.authorize(op.action, c.key, c.version()); err != nil {
 			return err
 		}
 	}
 	return op.serve(c)
+}
+
+// version is the one that is asked for, or "".
+func (c *call) version() string { return c.query.Get("versionId") }
+
+func (c *call) authorize(action, key, version string) error {
+	return c.Authorize(c.r.Context(), Access{versioned(action, version), c.bucket, key, version})
 }
 
 const requestIDHeader = "X-Amz-Request-Id"

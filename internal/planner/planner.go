@@ -37,6 +37,7 @@ type Request struct {
 
 	IgnoreApplicationStopFailures bool
 	UpdateOutdatedInstancesOnly   bool
+	MaxTargets                    int // more make the deployment fail with OVER_MAX_INSTANCES; 0 is no limit
 	// AutoRollback overrides the group's setting when it is set.
 	AutoRollback *awsapi.AutoRollbackConfiguration
 }
@@ -52,6 +53,12 @@ func Compile(r Request) (deploy.Plan, error) {
 		return deploy.Plan{}, err
 	}
 	targets := pick(r)
+	upToDate := len(Select(r.Group, r.Hosts)) - len(targets)
+	var excess deploy.Excess
+	if r.MaxTargets > 0 && len(targets) > r.MaxTargets {
+		excess = deploy.Excess{Selected: len(targets), Most: r.MaxTargets}
+		targets = nil
+	}
 	return deploy.Plan{
 		Phases: []deploy.Phase{{
 			Name:    "in-place",
@@ -61,7 +68,8 @@ func Compile(r Request) (deploy.Plan, error) {
 		}},
 		Limit:    InPlaceLimit,
 		Rollback: rollback(r),
-		UpToDate: len(Select(r.Group, r.Hosts)) - len(targets),
+		UpToDate: upToDate,
+		Excess:   excess,
 	}, nil
 }
 

@@ -30,6 +30,23 @@ func hosts(names ...string) []Host {
 	return all
 }
 
+// More hosts than a deployment may have: the plan has none of them, and tells how many there were.
+func TestCompileTooManyHosts(t *testing.T) {
+	t.Parallel()
+	r := Request{Group: everyHost, Config: config("AllAtOnce"), Hosts: hosts("a", "b", "c"), MaxTargets: 2}
+	plan, err := Compile(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (deploy.Excess{Selected: 3, Most: 2}); plan.Excess != want || len(plan.TargetIDs()) > 0 {
+		t.Errorf("got %+v with targets %v, want %+v without", plan.Excess, plan.TargetIDs(), want)
+	}
+	r.MaxTargets = 3
+	if plan, err = Compile(r); err != nil || plan.Excess != (deploy.Excess{}) || len(plan.TargetIDs()) != 3 {
+		t.Errorf("three hosts where three may be: %+v, %v", plan, err)
+	}
+}
+
 func TestCompileInPlace(t *testing.T) {
 	t.Parallel()
 	got, err := Compile(Request{Group: everyHost, Config: config("HalfAtATime"), Hosts: hosts("web-1"), IgnoreApplicationStopFailures: true})

@@ -52,7 +52,14 @@ func (s *Server) assemble(ctx context.Context, identities *auth.Auth, key *seal.
 	operations := awsjson.NewMux(awsjson.Options{BodyLimit: maxJSONBody, Log: s.opts.Log})
 	codedeploy := api.New(api.Options{
 		Store: s.store, Region: s.opts.Region, AccountID: s.opts.AccountID, TokenKey: key.Derive("page-tokens"), Wake: s.engine.Wake,
-		Deregistered: func(name string) { s.hosts.Issued([]string{name}) }, Sealer: key,
+		Deregistered: func(name string) { s.hosts.Issued([]string{name}) }, Sealer: key, Limits: s.opts.Limits,
+		Authorize: func(ctx context.Context, action, resource string) error {
+			err := identities.Allow(ctx, auth.FromContext(ctx), action, resource)
+			if denied := (*auth.DeniedError)(nil); errors.As(err, &denied) {
+				return awsjson.Errorf(awsjson.AccessDeniedException, "%s", denied.Error())
+			}
+			return err
+		},
 	})
 	codedeploy.Register(operations)
 	s.audit = audit.New(audit.Options{Store: s.store, Keep: s.opts.AuditKeep, Log: s.opts.Log})
@@ -67,8 +74,8 @@ func (s *Server) assemble(ctx context.Context, identities *auth.Auth, key *seal.
 	codedeploy.RegisterGrapnel(grapnel)
 	objectsHandler := objects.New(s.bundles, objects.Options{
 		Region: s.opts.Region, Domain: s.opts.Domain, Log: s.opts.Log,
-		Authorize: func(ctx context.Context, action, bucket, key string) error {
-			err := identities.Allow(ctx, auth.FromContext(ctx), action, auth.ObjectARN(bucket, key))
+		Authorize: func(ctx context.Context, a objects.Access) error {
+			err := identities.Allow(ctx, auth.FromContext(ctx), a.Action, auth.ObjectARN(a.Bucket, a.Key))
 			if denied := (*auth.DeniedError)(nil); errors.As(err, &denied) {
 				return fmt.Errorf("%w: %w", objects.ErrDenied, err)
 			}
@@ -77,12 +84,13 @@ func (s *Server) assemble(ctx context.Context, identities *auth.Auth, key *seal.
 	})
 	iamHandler, stsHandler := iam.New(iam.Options{Auth: identities, Store: s.store, AccountID: s.opts.AccountID, Log: s.opts.Log})
 
+	open := s.newOpen(registry, joins)
 	rt := &router{
-		open: s.open(registry, joins), auth: identities, verifier: &sigv4.Verifier{MaxBody: maxJSONBody}, region: s.opts.Region, log: s.opts.Log,
+		open: open, auth: identities, verifier: &sigv4.Verifier{MaxBody: maxJSONBody}, limits: newLimits(s.opts.RateLimit, registry), region: s.opts.Region, log: s.opts.Log,
 	}
 	rt.services = map[string]service{
-		"codedeploy": {handler: operations, refuse: rt.refuseJSON, target: awsapi.Prefix, allow: rt.allow("codedeploy")},
-		"s3":         {handler: objectsHandler, refuse: rt.refuseS3, anyRegion: true, uploads: true},
+		"codedeploy": {handler: operations, refuse: rt.refuseJSON, target: awsapi.Prefix},
+		"s3":         {handler: open.agentBucket(objectsHandler), refuse: rt.refuseS3, anyRegion: true, uploads: true},
 		"iam":        {handler: iamHandler, refuse: rt.refuseQuery, anyRegion: true},
 		"sts":        {handler: stsHandler, refuse: rt.refuseQuery, anyRegion: true},
 		awsapi.GrapnelService: {

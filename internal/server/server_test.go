@@ -170,6 +170,15 @@ func TestWhoMayDoWhat(t *testing.T) {
 		{"health", request{method: "GET", path: "/healthz"}, 200, "ok"},
 		{"readiness", request{method: "GET", path: "/readyz"}, 200, "ok"},
 		{"metrics", request{method: "GET", path: "/metrics"}, 200, "grapnel_http_request_seconds"},
+
+		{"the agent, where there are no packages", request{method: "GET", path: "/latest/install"}, 404, "make packages"},
+		{"the agent as an object", request{method: "GET", path: "/aws-codedeploy-eu-west-1/latest/install"}, 404, "NoSuchKey"},
+		{"a host reads the agent", request{key: host, service: "s3", method: "GET", path: "/aws-codedeploy-us-east-1/latest/install"}, 404, "NoSuchKey"},
+		{"a wrong secret reads it not", request{key: wrong, service: "s3", method: "GET", path: "/aws-codedeploy-us-east-1/latest/install"}, 403, "SignatureDoesNotMatch"},
+		{"nothing else is in that bucket", request{method: "GET", path: "/aws-codedeploy-eu-west-1/other"}, 403, "AccessDenied"},
+		{"no other bucket is open", request{method: "GET", path: "/aws-codedeploy-mine/latest/install"}, 403, "AccessDenied"},
+		{"nobody writes the agent", request{method: "PUT", path: "/aws-codedeploy-eu-west-1/latest/install"}, 403, "AccessDenied"},
+		{"the authority, where there is none", request{method: "GET", path: "/latest/ca.pem"}, 404, "certificate"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -28,16 +28,20 @@ func about(err error, format string, args ...any) error {
 func (s *Store) CreateApplication(ctx context.Context, a store.Application) error {
 	name := awsapi.Value(a.Info.ApplicationName)
 	err := s.update(ctx, func(t *tx) error {
-		_, err := t.exec(`INSERT INTO applications (id, name, created_at, info, tags) VALUES ($1, $2, $3, $4, $5)`,
-			awsapi.Value(a.Info.ApplicationId), name, micros(a.Info.CreateTime.Time), document{a.Info}, document{a.Tags})
-		return exists(err)
+		// SQLite counts whole tables by their pages, so that thousands of rows cost next to nothing.
+		room := []quota{{what: "applications", most: s.Quotas.Applications, count: `SELECT count(*) FROM applications`}}
+		return t.within(room, func() error {
+			_, err := t.exec(`INSERT INTO applications (id, name, created_at, info, tags) VALUES ($1, $2, $3, $4, $5)`,
+				awsapi.Value(a.Info.ApplicationId), name, micros(a.Info.CreateTime.Time), document{a.Info}, document{a.Tags})
+			return exists(err)
+		})
 	})
 	return about(err, "application %s", name)
 }
 
 // Application implements store.Applications.
 func (s *Store) Application(ctx context.Context, name string) (store.Application, error) {
-	a, err := readOne(ctx, s, scanApplication, `SELECT a.id, a.name, a.created_at, a.info, a.tags, coalesce(c.token, '')
+	a, err := readOne(ctx, s, scanApplication, `SELECT a.id, a.name, a.created_at, a.info, a.tags, a.version, coalesce(c.token, '')
 		FROM applications a LEFT JOIN github_connections c ON c.application_id = a.id WHERE a.name = $1`, name)
 	return a, about(err, "application %s", name)
 }
@@ -45,7 +49,7 @@ func (s *Store) Application(ctx context.Context, name string) (store.Application
 func scanApplication(row scanner) (a store.Application, err error) {
 	var id, name, token string
 	var created awsapi.Epoch
-	err = row.Scan(&id, &name, instant{&created.Time}, document{&a.Info}, document{&a.Tags}, &token)
+	err = row.Scan(&id, &name, instant{&created.Time}, document{&a.Info}, document{&a.Tags}, &a.Version, &token)
 	a.Info.ApplicationId, a.Info.ApplicationName, a.Info.CreateTime = &id, &name, created
 	// What was stored with the application when it was last changed may be out of date.
 	a.Info.LinkedToGitHub, a.Info.GitHubAccountName = new(token != ""), nil
@@ -65,10 +69,30 @@ func (s *Store) Applications(ctx context.Context, after string, limit int) ([]st
 // name needs no other row.
 func (s *Store) UpdateApplication(ctx context.Context, name string, a store.Application) error {
 	err := s.update(ctx, func(t *tx) error {
-		return exists(t.must(`UPDATE applications SET name = $2, info = $3, tags = $4 WHERE name = $1`,
+		err := t.current(`SELECT id, version FROM applications WHERE name = $1 {{lock}}`, []any{name}, awsapi.Value(a.Info.ApplicationId), a.Version)
+		if err != nil {
+			return err
+		}
+		return exists(t.must(`UPDATE applications SET name = $2, info = $3, tags = $4, version = version + 1 WHERE name = $1`,
 			name, awsapi.Value(a.Info.ApplicationName), document{a.Info}, document{a.Tags}))
 	})
 	return about(err, "application %s", name)
+}
+
+// current demands that a row (its id and version) is still the one that a change was made of: ErrNotFound, ErrConflict.
+func (t *tx) current(text string, args []any, id string, version int64) error {
+	type row struct {
+		id      string
+		version int64
+	}
+	stored, err := one(t, func(s scanner) (r row, err error) {
+		err = s.Scan(&r.id, &r.version)
+		return r, err
+	}, text, args...)
+	if err == nil && stored != (row{id, version}) {
+		err = store.ErrConflict
+	}
+	return err
 }
 
 // DeleteApplication implements store.Applications.

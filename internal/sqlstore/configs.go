@@ -11,9 +11,12 @@ import (
 func (s *Store) CreateConfig(ctx context.Context, c awsapi.DeploymentConfigInfo) error {
 	name := awsapi.Value(c.DeploymentConfigName)
 	err := s.update(ctx, func(t *tx) error {
-		_, err := t.exec(`INSERT INTO deployment_configs (name, created_at, info) VALUES ($1, $2, $3)`,
-			name, micros(c.CreateTime.Time), document{c})
-		return exists(err)
+		room := []quota{{what: "custom deployment configs", most: s.Quotas.Configs, count: `SELECT count(*) FROM deployment_configs`}}
+		return t.within(room, func() error {
+			_, err := t.exec(`INSERT INTO deployment_configs (name, created_at, info) VALUES ($1, $2, $3)`,
+				name, micros(c.CreateTime.Time), document{c})
+			return exists(err)
+		})
 	})
 	return about(err, "deployment config %s", name)
 }

@@ -12,7 +12,14 @@ import (
 
 // CreateDeployment implements store.Deployments.
 func (s *Store) CreateDeployment(ctx context.Context, d store.Deployment) error {
-	return s.update(ctx, func(t *tx) error { return insertDeployment(t, d) })
+	return s.update(ctx, func(t *tx) error {
+		room := []quota{
+			{what: "deployments under way", most: s.Quotas.Deployments, count: `SELECT count(*) FROM deployments WHERE live`},
+			{what: "instances in deployments under way", most: s.Quotas.Targets, count: `SELECT count(*) FROM deployments d
+				JOIN targets t ON t.deployment_id = d.id WHERE d.live`},
+		}
+		return t.within(room, func() error { return insertDeployment(t, d) })
+	})
 }
 
 // insertDeployment stores a deployment as Created. Locking the group's row lets one creator at a time look for a live
@@ -92,7 +99,7 @@ func stampRevision(t *tx, application string, d store.Deployment, at int64) erro
 	return err
 }
 
-const selectDeployment = `SELECT d.id, d.group_id, d.revision_key, d.info, d.facts, d.status, d.created_at, d.started_at,
+const selectDeployment = `SELECT d.id, d.group_id, d.revision_key, d.info, d.facts, d.status, d.phase, d.created_at, d.started_at,
 		d.completed_at, d.error_code, d.error_message, d.rollback_message, coalesce(r.id, ''), a.name, g.name
 	FROM deployments d
 	JOIN deployment_groups g ON g.id = d.group_id
@@ -107,7 +114,7 @@ func scanDeployment(row scanner) (store.Deployment, error) {
 		code, why, message, backBy string
 	)
 	i := &d.Info
-	err := row.Scan(&id, &d.GroupID, &d.RevisionKey, document{i}, document{&d.Facts}, &d.Status,
+	err := row.Scan(&id, &d.GroupID, &d.RevisionKey, document{i}, document{&d.Facts}, &d.Status, &d.Phase,
 		instant{&i.CreateTime.Time}, instant{&i.StartTime.Time}, instant{&i.CompleteTime.Time},
 		&code, &why, &message, &backBy, &application, &group)
 	if err != nil {
@@ -142,7 +149,11 @@ func linkRollback(i *awsapi.DeploymentInfo, rollbackOf, rolledBackBy, message st
 }
 
 // Deployment implements store.Deployments.
-func (s *Store) Deployment(ctx context.Context, id string) (d store.Deployment, err error) {
+func (s *Store) Deployment(ctx context.Context, id string) (store.Deployment, error) {
+	return recall(s, &s.deployments, id, func() (store.Deployment, error) { return s.readDeployment(ctx, id) })
+}
+
+func (s *Store) readDeployment(ctx context.Context, id string) (d store.Deployment, err error) {
 	err = s.view(ctx, func(t *tx) error {
 		if d, err = one(t, scanDeployment, selectDeployment+`WHERE d.id = $1`, id); err != nil {
 			return fmt.Errorf("deployment %s: %w", id, err)
@@ -216,6 +227,26 @@ func scanListed(row scanner) (l store.Listed, err error) {
 
 // StopDeployment implements store.Deployments.
 func (s *Store) StopDeployment(ctx context.Context, id string, fact deploy.Stop) error {
+	return s.addFact(ctx, id, func(f *deploy.Facts) (news bool) {
+		if news = f.Stop == nil; news {
+			f.Stop = &fact
+		}
+		return news
+	})
+}
+
+// ApprovePhase implements store.Deployments.
+func (s *Store) ApprovePhase(ctx context.Context, id string, phase int) error {
+	return s.addFact(ctx, id, func(f *deploy.Facts) (news bool) {
+		if news = f.Approved <= phase; news {
+			f.Approved = phase + 1
+		}
+		return news
+	})
+}
+
+// addFact stores what an operator wants of a live deployment; add reports whether the facts did not say so before.
+func (s *Store) addFact(ctx context.Context, id string, add func(*deploy.Facts) (news bool)) error {
 	return s.update(ctx, func(t *tx) error {
 		var facts deploy.Facts
 		status, err := one(t, func(row scanner) (status deploy.Status, err error) {
@@ -228,10 +259,9 @@ func (s *Store) StopDeployment(ctx context.Context, id string, fact deploy.Stop)
 			return fmt.Errorf("deployment %s: %w", id, err)
 		case status.Terminal():
 			return fmt.Errorf("deployment %s: %w", id, store.ErrEnded)
-		case facts.Stop != nil:
+		case !add(&facts):
 			return nil
 		}
-		facts.Stop = &fact
 		return t.must(`UPDATE deployments SET facts = $2, version = version + 1 WHERE id = $1`, id, document{facts})
 	})
 }

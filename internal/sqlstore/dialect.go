@@ -14,15 +14,20 @@ type dialect struct {
 	// rows is how many rows one statement should carry at most. SQLite is three times as fast with one prepared row at a
 	// time as with long lists; PostgreSQL pays a round trip per statement.
 	rows int
+	// counting is run before a transaction counts what a quota bounds, "" when it needs nothing: see tx.within.
+	counting string
 	// oneByOne makes transactions wait for each other until the commit; "" where there is one writer anyway.
 	oneByOne string
 }
 
 var (
 	// SQLite's single writer is the lock.
-	sqliteDialect   = dialect{strings.NewReplacer("{{lock}}", "", "{{skip}}", ""), 1, ""}
-	postgresDialect = dialect{strings.NewReplacer("{{lock}}", "FOR UPDATE", "{{skip}}", "FOR UPDATE SKIP LOCKED"), 512,
-		"SELECT pg_advisory_xact_lock(7235420471)"} // a number that nothing else in the database should use
+	sqliteDialect   = dialect{strings.NewReplacer("{{lock}}", "", "{{skip}}", ""), 1, "", ""}
+	postgresDialect = dialect{
+		strings.NewReplacer("{{lock}}", "FOR UPDATE", "{{skip}}", "FOR UPDATE SKIP LOCKED"), 512,
+		"LOCK TABLE quotas IN EXCLUSIVE MODE",
+		"SELECT pg_advisory_xact_lock(7235420471)", // a number that nothing else in the database should use
+	}
 )
 
 // isUnique reports whether a row with the same key exists.

@@ -55,6 +55,9 @@ func (db *postgresDB) look(ctx context.Context, fn func(*tx) error) error {
 	return fn(&tx{ctx, db.pool, postgresDialect})
 }
 
+// written implements database.
+func (db *postgresDB) written() (uint64, bool) { return 0, false }
+
 // view implements database.
 func (db *postgresDB) view(ctx context.Context, fn func(*tx) error) error {
 	return db.run(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}, fn)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // registers "sqlite"
@@ -37,6 +38,8 @@ type sqliteDB struct {
 	readers *sql.DB
 	idle    chan *prepared // readers that nobody uses
 	writer  *prepared
+
+	commits atomic.Uint64
 
 	mu      sync.RWMutex // held for reading while a write is queued, so that nobody queues one after Close
 	queue   chan *pendingWrite
@@ -111,6 +114,9 @@ func (db *sqliteDB) look(ctx context.Context, fn func(*tx) error) error {
 	}
 }
 
+// written implements database. The folder's lock keeps other servers away from the file.
+func (db *sqliteDB) written() (uint64, bool) { return db.commits.Load(), true }
+
 // view implements database.
 func (db *sqliteDB) view(ctx context.Context, fn func(*tx) error) error {
 	return db.look(ctx, func(t *tx) (err error) {
@@ -161,7 +167,9 @@ func (db *sqliteDB) write() {
 		for len(batch) < maxBatch && len(db.queue) > 0 {
 			batch = append(batch, <-db.queue)
 		}
-		for i, err := range commitBatch(t, batch) {
+		results := commitBatch(t, batch)
+		db.commits.Add(1)
+		for i, err := range results {
 			batch[i].done <- err
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"strings"
 
+	"grapnel/internal/deploy"
 	"grapnel/internal/store"
 )
 
@@ -24,7 +25,11 @@ var ErrClosed = errors.New("the store is closed")
 // Store is a store.Store on SQLite or PostgreSQL.
 type Store struct {
 	database
-	plans *plans
+	plans       *plans
+	deployments recent[string, store.Deployment]
+	silent      recent[silentQuery, []deploy.Target]
+	// Quotas are set before the store is used; the zero value bounds nothing.
+	Quotas store.Quotas
 }
 
 var _ store.Store = (*Store)(nil)
@@ -38,6 +43,9 @@ type database interface {
 	// update runs fn in a transaction that is durable when update returns nil, and leaves no trace otherwise. fn may run
 	// more than once.
 	update(ctx context.Context, fn func(*tx) error) error
+	// written counts the writes that were committed, before their callers know. known is false where other processes write
+	// too, so that there is no such number.
+	written() (n uint64, known bool)
 	Ping(ctx context.Context) error
 	// Close lets what is under way end and refuses the rest with ErrClosed.
 	Close() error

@@ -26,11 +26,20 @@ func open(t testing.TB, dsn string) *Store {
 
 func TestSQLite(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, func(t *testing.T) store.Store { return open(t, filepath.Join(t.TempDir(), "grapnel.db")) })
+	conform(t, func(t *testing.T) *Store { return open(t, filepath.Join(t.TempDir(), "grapnel.db")) })
 }
 
 func TestPostgres(t *testing.T) {
 	t.Parallel()
 	cluster := pgtest.Start(t)
-	storetest.Run(t, func(t *testing.T) store.Store { return open(t, cluster.Database(t)) })
+	conform(t, func(t *testing.T) *Store { return open(t, cluster.Database(t)) })
+}
+
+func conform(t *testing.T, open func(t *testing.T) *Store) {
+	storetest.Run(t, func(t *testing.T) store.Store { return open(t) })
+	storetest.RunQuotas(t, func(t *testing.T, q store.Quotas) store.Store {
+		s := open(t)
+		s.Quotas = q
+		return s
+	})
 }

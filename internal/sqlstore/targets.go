@@ -68,8 +68,20 @@ func ofDeployment(table, deployment string, targets []string) (string, []any) {
 	return c.where()
 }
 
+// silentQuery are the arguments of Silent.
+type silentQuery struct {
+	deployment string
+	since      int64
+	limit      int
+}
+
 // Silent implements store.Deployments.
 func (s *Store) Silent(ctx context.Context, deployment string, since time.Time, limit int) ([]deploy.Target, error) {
+	q := silentQuery{deployment, micros(since), limit}
+	return recall(s, &s.silent, q, func() ([]deploy.Target, error) { return s.readSilent(ctx, q) })
+}
+
+func (s *Store) readSilent(ctx context.Context, q silentQuery) ([]deploy.Target, error) {
 	scan := func(row scanner) (t deploy.Target, err error) {
 		err = row.Scan(&t.ID, instant{&t.LastSeen})
 		return t, err
@@ -77,5 +89,5 @@ func (s *Store) Silent(ctx context.Context, deployment string, since time.Time, 
 	return readList(ctx, s, scan, `SELECT w.target, coalesce(h.last_seen_at, 0)
 		FROM work w LEFT JOIN hosts h ON h.name = w.target
 		WHERE w.deployment_id = $1 AND NOT w.settled AND w.status = 'Pending' AND w.runner = 0 AND coalesce(h.last_seen_at, 0) < $2
-		ORDER BY w.target LIMIT $3`, deployment, micros(since), limit)
+		ORDER BY w.target LIMIT $3`, q.deployment, q.since, q.limit)
 }

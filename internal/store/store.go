@@ -23,7 +23,7 @@ var (
 	ErrNotFound = errors.New("not found")
 	ErrExists   = errors.New("exists already")
 	ErrInUse    = errors.New("in use")
-	// ErrConflict says that what a decision was based on has changed: load and decide again.
+	// ErrConflict says that what a decision or a change was based on has changed: load and decide again.
 	ErrConflict = errors.New("changed in between")
 	// ErrEnded says that a deployment or a Work has ended and takes no more facts.
 	ErrEnded = errors.New("ended already")
@@ -41,19 +41,39 @@ func (e *BusyError) Error() string {
 	return fmt.Sprintf("deployment %s is still under way", e.Deployment)
 }
 
+// Quotas bound what callers create, over all servers that share the store; 0 is no bound (service.md 12).
+type Quotas struct {
+	Applications int
+	Groups       int // of one application
+	Configs      int // custom ones
+	Deployments  int // live ones; rollbacks are never refused
+	Targets      int // of all live deployments together
+}
+
+// QuotaError says that one more would be more than a quota allows.
+type QuotaError struct {
+	What string // what there are too many of, in the plural
+	Most int
+}
+
+// Error names what there would be too many of.
+func (e *QuotaError) Error() string { return fmt.Sprintf("there may be %d %s", e.Most, e.What) }
+
 // Application is an application with what only the server knows of it.
 type Application struct {
-	Info awsapi.ApplicationInfo // applicationId, applicationName, createTime, computePlatform, ...
-	Tags []awsapi.Tag
+	Info    awsapi.ApplicationInfo // applicationId, applicationName, createTime, computePlatform, ...
+	Tags    []awsapi.Tag
+	Version int64 // how often it was changed; see UpdateApplication
 }
 
 // Applications keeps applications; their names are unique.
 type Applications interface {
-	CreateApplication(ctx context.Context, a Application) error // ErrExists
+	CreateApplication(ctx context.Context, a Application) error // ErrExists, *QuotaError
 	Application(ctx context.Context, name string) (Application, error)
 	Applications(ctx context.Context, after string, limit int) ([]string, error)
-	// UpdateApplication stores a under its (possibly new) name; groups, revisions and deployments follow.
-	UpdateApplication(ctx context.Context, name string, a Application) error // ErrNotFound, ErrExists
+	// UpdateApplication stores a under its (possibly new) name; groups, revisions and deployments follow. ErrNotFound,
+	// ErrExists; ErrConflict when the application is no longer the one of a.Version, so that no change undoes another.
+	UpdateApplication(ctx context.Context, name string, a Application) error
 	// DeleteApplication removes the application with its groups, revisions and deployment history; ErrNotFound.
 	DeleteApplication(ctx context.Context, name string) error
 }
@@ -61,22 +81,35 @@ type Applications interface {
 // Group is a deployment group. Info holds settings only: its targetRevision, lastSuccessfulDeployment and
 // lastAttemptedDeployment are kept beside it, moved by the engine, and filled in when a group is read.
 type Group struct {
-	Info awsapi.DeploymentGroupInfo
-	Tags []awsapi.Tag
+	Info    awsapi.DeploymentGroupInfo
+	Tags    []awsapi.Tag
+	Version int64 // how often its settings were changed; see UpdateGroup
 }
 
-// Groups keeps deployment groups; their names are unique within an application.
+// ServiceTakenError says that another deployment group deploys to an ECS service already.
+type ServiceTakenError struct{ Service, Application, Group string }
+
+// Error names the group.
+func (e *ServiceTakenError) Error() string {
+	return fmt.Sprintf("ECS service %s belongs to deployment group %s of application %s", e.Service, e.Group, e.Application)
+}
+
+// Groups keeps deployment groups; their names are unique within an application, and each of their ECS services belongs to
+// one group only: *ServiceTakenError (service.md 2.5).
 type Groups interface {
-	CreateGroup(ctx context.Context, g Group) error // ErrExists; ErrNotFound without the application or its custom config
+	// CreateGroup fails with ErrExists, *QuotaError, and ErrNotFound without the application or its custom config.
+	CreateGroup(ctx context.Context, g Group) error
 	Group(ctx context.Context, application, name string) (Group, error)
 	Groups(ctx context.Context, application, after string, limit int) ([]string, error)
-	UpdateGroup(ctx context.Context, application, name string, g Group) error // ErrNotFound (see CreateGroup), ErrExists on a rename
-	DeleteGroup(ctx context.Context, application, name string) error          // with its deployment history; ErrNotFound
+	// UpdateGroup fails with ErrNotFound (see CreateGroup), ErrExists on a rename, and ErrConflict when the group is no longer
+	// the one of g.Version.
+	UpdateGroup(ctx context.Context, application, name string, g Group) error
+	DeleteGroup(ctx context.Context, application, name string) error // with its deployment history; ErrNotFound
 }
 
 // Configs keeps custom deployment configs; the predefined ones are code (planner.Predefined).
 type Configs interface {
-	CreateConfig(ctx context.Context, c awsapi.DeploymentConfigInfo) error // ErrExists
+	CreateConfig(ctx context.Context, c awsapi.DeploymentConfigInfo) error // ErrExists, *QuotaError
 	Config(ctx context.Context, name string) (awsapi.DeploymentConfigInfo, error)
 	Configs(ctx context.Context, after string, limit int) ([]string, error)
 	DeleteConfig(ctx context.Context, name string) error // ErrInUse by a group or a live deployment; ErrNotFound
@@ -168,6 +201,13 @@ type Deployment struct {
 	Plan        deploy.Plan
 	Facts       deploy.Facts
 	Status      deploy.Status
+	Phase       int // index into Plan.Phases; moved by the engine
+}
+
+// TerminationWaitStarted reports whether the deployment has come to the wait before what it replaces is taken away: always
+// its last phase.
+func (d Deployment) TerminationWaitStarted() bool {
+	return d.Phase < len(d.Plan.Phases) && d.Plan.Phases[d.Phase].Gate.Termination
 }
 
 // DeploymentFilter selects deployments; zero members select all.
@@ -190,8 +230,9 @@ type Deployments interface {
 	// CreateDeployment stores d with its targets as Created, registers its revision if it is unknown and stamps its use,
 	// and makes it the group's last attempt. Facts.LastGood and previousRevision are set from the group's last success, in
 	// the same transaction, whatever d says. *BusyError when the group has a live deployment; ErrNotFound when the group is
-	// gone; ErrExists when the id, or a rollback of the same deployment, exists.
+	// gone; ErrExists when the id, or a rollback of the same deployment, exists; *QuotaError.
 	CreateDeployment(ctx context.Context, d Deployment) error
+	// Deployment returns a deployment; what it points to is shared with other callers and must not be changed.
 	Deployment(ctx context.Context, id string) (Deployment, error)
 	ListDeployments(ctx context.Context, f DeploymentFilter) ([]Listed, error) // newest first
 	// Targets returns the targets of a deployment in the order of its plan, with every Work ever issued for them.
@@ -202,6 +243,9 @@ type Deployments interface {
 	Silent(ctx context.Context, deployment string, since time.Time, limit int) ([]deploy.Target, error)
 	// StopDeployment stores the fact, once; ErrEnded when the deployment is terminal; ErrNotFound.
 	StopDeployment(ctx context.Context, id string, fact deploy.Stop) error
+	// ApprovePhase stores that the phase may begin, whatever its gate says, and so may those before it; ErrEnded when the
+	// deployment is terminal; ErrNotFound.
+	ApprovePhase(ctx context.Context, id string, phase int) error
 }
 
 // Target is a target with its history.

@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -258,6 +259,32 @@ func TestKillInAHook(t *testing.T) {
 				t.Errorf("the deployment ended as %s: %+v", info.Status, info.ErrorInformation)
 			}
 		})
+	}
+}
+
+// TestLastOutputWaitsForTheServer lets a hook fail while the server is away: what it wrote last, which tells why, is in the
+// deployment's log all the same.
+func TestLastOutputWaitsForTheServer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "server", point{})
+	gate := filepath.Join(w.dir, "gate")
+	id := w.deploy(t, "while ! [ -e "+gate+" ]; do sleep 0.05; done; echo this is why >&2; exit 3")
+	harness.Eventually(t, harness.Patience, "the first hook to run", func() bool { return w.ran(t) != "" })
+	w.server.Kill()
+	open(t, gate)
+	harness.Eventually(t, harness.Patience, "the agent to have put on record how the hook ended", func() bool {
+		reports, err := filepath.Glob(filepath.Join(w.host.Dir, "root", "ongoing-deployment", ".*.report"))
+		return err == nil && len(reports) == 1
+	})
+	w.restart(t)
+	if info := w.waitForEnd(t, id); info.Status != types.DeploymentStatusFailed {
+		t.Errorf("the deployment ended as %s: %+v", info.Status, info.ErrorInformation)
+	}
+	logs := exec.Command(harness.Path("grapnel"), "logs", id)
+	logs.Env = w.server.Environ()
+	out, err := logs.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "this is why") {
+		t.Errorf("the log (%v):\n%s", err, out)
 	}
 }
 

@@ -74,9 +74,12 @@ type Hardening struct {
 	StripLoaderEnv                 bool // scripts do not inherit LD_PRELOAD and the like
 }
 
+// FirstPath is the configuration file that is made when there is none.
+const FirstPath = "/etc/codedeploy-agent/conf/codedeployagent.yml"
+
 // Where the configuration file is looked for (agent.md 1.1).
 var configPaths = []string{
-	"/etc/codedeploy-agent/conf/codedeployagent.yml",
+	FirstPath,
 	"/opt/codedeploy-agent/conf/codedeployagent.yml",
 }
 

@@ -107,12 +107,10 @@ func (e *endpoint) judge(err error, id identity.Identity, clean func(string) str
 	seen := fmt.Sprintf("%s answers %s: %s", host, answer.Name, clean(answer.Message))
 	complaint := awsjson.BadCredentials(err)
 	switch {
-	case slices.Contains(notAllowed, answer.Name), answer.Name == awsapi.ClientException &&
-		(strings.Contains(answer.Message, id.HostID) || strings.Contains(answer.Message, "belongs to no host")):
-		// Of the deployment that was asked for the service knows nothing: what it can object to in this host's name is the name.
-		r.fail(seen, registration(id))
-	case answer.Name == awsapi.ClientException:
+	case agent.Accepted(err, id):
 		r.saw("%s accepts this host's keys", host)
+	case answer.Name == awsapi.ClientException, slices.Contains(notAllowed, answer.Name):
+		r.fail(seen, registration(id))
 	case complaint == awsjson.WrongSignature:
 		r.fail(seen, "the secret key does not belong to the access key, or the clock is wrong, or a proxy changes requests: write the keys anew, from the host's registration")
 	case complaint == awsjson.UnknownKey:

@@ -44,6 +44,12 @@ func readOnPremises(path string) (file onPremises, absent, err error) {
 	return file, nil, nil
 }
 
+// Named returns the ARN that an on-premises file names, "" when it names none or does not exist.
+func Named(path string) (arn string, err error) {
+	file, _, err := readOnPremises(path)
+	return file.arn(), err
+}
+
 // parseOnPremises reads the content of the file. The last of two equal keys wins, unknown keys are passed over. A file that
 // names a host is complete.
 func parseOnPremises(data []byte) (onPremises, error) {

@@ -10,8 +10,9 @@
 //	              error ▼ │ └─ ErrOver ──▶ ended: nothing is sent any more
 //	              pause: 1 s, doubled to 30 s
 //
-// Close ends rests and pauses: the rest is sent at once, and at the second failure in a row given up. Near MaxBytes nothing
-// is sent until Close, so that the last lines, which tell why a script failed, have a place.
+// Close ends rests and pauses: the rest is sent at once, and given up at the second failure in a row or after 3 s. Those begin
+// anew whenever the server was not reached, for up to 5 min: the completion has to wait for it too. Near MaxBytes nothing is sent until Close, so that the
+// last lines, which tell why a script failed, have a place.
 package stream
 
 import (
@@ -30,6 +31,9 @@ import (
 // progress, or that it does not take the update. The stream then sends nothing any more.
 var ErrOver = errors.New("no more output is wanted")
 
+// ErrAway is what Send returns when the server was not reached.
+var ErrAway = errors.New("the server was not reached")
+
 // Options are the settings of a Stream; Send and MaxBytes are needed.
 type Options struct {
 	// Send sends one payload, of at most awsapi.MaxEnvelopePayload bytes, and returns when the server has stored it. It is
@@ -45,8 +49,13 @@ const (
 	defaultEvery = 200 * time.Millisecond
 	// sendLimit bounds one update, so that a connection that hangs is given up.
 	sendLimit = 10 * time.Second
-	// closeLimit bounds how long the rest may hold up the completion.
+	// closeLimit bounds how long the rest may hold up the completion while the server is there, awayLimit while it is not.
 	closeLimit = 3 * time.Second
+	awayLimit  = 5 * time.Minute
+	// lastSendLimit bounds an update after Close, lastPause is what lies between two: less than closeLimit together, so that
+	// a server that is away is noticed before that is over.
+	lastSendLimit = 1500 * time.Millisecond
+	lastPause     = time.Second
 	// maxReserve is kept of MaxBytes for the end of the output.
 	maxReserve = 64 << 10
 	// leastRoom is the shortest payload worth sending.
@@ -65,8 +74,10 @@ type Stream struct {
 
 	ctx     context.Context // of what is sent; ends with the time that Close may take
 	cancel  context.CancelFunc
-	wake    chan struct{} // holds one when there may be something to send
-	closing chan struct{}
+	wake    chan struct{}   // holds one when there may be something to send
+	closing context.Context // done when Close has been called
+	close   context.CancelFunc
+	away    chan struct{} // holds one when the server was not reached, after Close
 	ended   chan struct{} // the sender has
 
 	mu      sync.Mutex
@@ -81,10 +92,11 @@ type Stream struct {
 // New returns a Stream that sends what it is given.
 func New(o Options) *Stream {
 	ctx, cancel := context.WithCancel(context.Background())
+	closing, closeNow := context.WithCancel(context.Background())
 	s := &Stream{
 		send: o.Send, max: o.MaxBytes, every: cmp.Or(o.Every, defaultEvery), log: cmp.Or(o.Log, slog.Default()),
-		ctx: ctx, cancel: cancel,
-		wake: make(chan struct{}, 1), closing: make(chan struct{}), ended: make(chan struct{}),
+		ctx: ctx, cancel: cancel, closing: closing, close: closeNow,
+		wake: make(chan struct{}, 1), away: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	go s.run()
 	return s
@@ -104,23 +116,38 @@ func (s *Stream) Line(script, stream string, line []byte) {
 	}
 }
 
-// Close sends what is left and returns when that is done, when ctx ends, or after 3 s. It is called once, before the
+// Close sends what is left and returns when that is done or given up, or when ctx ends. It is called once, before the
 // completion of the command is reported.
 func (s *Stream) Close(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, closeLimit)
-	defer cancel()
 	defer s.cancel()
-	close(s.closing)
-	select {
-	case <-s.ended:
-	case <-ctx.Done():
-	}
+	s.close()
+	s.awaitEnd(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if left := s.pending.finish(); left > 0 && !s.over {
 		s.log.Info("the end of the scripts' output was not sent to the server; scripts.log has it", "lines", left)
 	}
 	s.over = true
+}
+
+// awaitEnd waits for the sender.
+func (s *Stream) awaitEnd(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, awayLimit)
+	defer cancel()
+	limit := time.NewTimer(closeLimit)
+	defer limit.Stop()
+	for {
+		select {
+		case <-s.away:
+			limit.Reset(closeLimit)
+		case <-limit.C:
+			return
+		case <-s.ended:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // run is the sender.
@@ -147,7 +174,7 @@ func (s *Stream) next() (payload string, ok bool) {
 			if closing {
 				return "", false
 			}
-			<-s.closing
+			<-s.closing.Done()
 			continue
 		}
 		if payload := s.take(room, closing); payload != "" {
@@ -158,7 +185,7 @@ func (s *Stream) next() (payload string, ok bool) {
 		}
 		select {
 		case <-s.wake:
-		case <-s.closing:
+		case <-s.closing.Done():
 		}
 	}
 }
@@ -191,13 +218,12 @@ func (s *Stream) take(room int, closing bool) string {
 // deliver sends a payload until the server has it. It reports false when there is no use in sending any more.
 func (s *Stream) deliver(payload string) bool {
 	for failures := 1; ; failures++ {
-		ctx, cancel := context.WithTimeout(s.ctx, sendLimit)
-		err := s.send(ctx, payload)
-		cancel()
+		err := s.try(payload)
+		away := errors.Is(err, ErrAway)
 		switch {
 		case err == nil:
 			return true
-		case errors.Is(err, ErrOver), s.ctx.Err() != nil, failures > 1 && s.isClosing():
+		case errors.Is(err, ErrOver), s.ctx.Err() != nil, failures > 1 && s.isClosing() && !away:
 			s.log.Info("the scripts' output is no longer sent to the server; scripts.log has it", "error", err)
 			s.mu.Lock()
 			s.over, s.pending = true, pending{}
@@ -205,8 +231,27 @@ func (s *Stream) deliver(payload string) bool {
 			return false
 		}
 		s.log.Debug("output of scripts was not sent; it is tried again", "failures", failures, "error", err)
-		s.pause(retry.Pause(failures))
+		if !s.isClosing() {
+			s.pause(retry.Pause(failures))
+			continue
+		}
+		if away {
+			select {
+			case s.away <- struct{}{}:
+			default:
+			}
+			_ = backoff.Sleep(s.ctx, lastPause) // the next try finds out whether s.ctx has ended
+		}
 	}
+}
+
+// try sends a payload once. An update that is under way when Close is called gets the time of one after it.
+func (s *Stream) try(payload string) error {
+	ctx, cancel := context.WithTimeout(s.ctx, sendLimit)
+	defer cancel()
+	stop := context.AfterFunc(s.closing, func() { time.AfterFunc(lastSendLimit, cancel) })
+	defer stop()
+	return s.send(ctx, payload)
 }
 
 // rest keeps the rate of updates down, of full ones less: they are what keeps output from being left out.
@@ -232,15 +277,8 @@ func (s *Stream) pause(d time.Duration) {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-s.closing:
+	case <-s.closing.Done():
 	}
 }
 
-func (s *Stream) isClosing() bool {
-	select {
-	case <-s.closing:
-		return true
-	default:
-		return false
-	}
-}
+func (s *Stream) isClosing() bool { return s.closing.Err() != nil }

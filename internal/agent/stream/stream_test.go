@@ -243,7 +243,8 @@ func TestAServerThatFailsHoldsNobodyUp(t *testing.T) {
 	}{
 		{"refuses", func(context.Context, string) error { return down }, 0, []time.Duration{0, 0}, 0},
 		{"wants no more", func(context.Context, string) error { return fmt.Errorf("send: %w", ErrOver) }, time.Minute, []time.Duration{0}, 0},
-		{"hangs", func(ctx context.Context, _ string) error { <-ctx.Done(); return ctx.Err() }, 0, []time.Duration{0}, closeLimit},
+		{"hangs", func(ctx context.Context, _ string) error { <-ctx.Done(); return ctx.Err() }, 0, []time.Duration{0, lastSendLimit}, closeLimit},
+		{"is away", func(context.Context, string) error { return fmt.Errorf("send: %w", ErrAway) }, 0, nil, awayLimit},
 		{"ignores its context", func(context.Context, string) error { time.Sleep(time.Hour); return nil }, 0, []time.Duration{0}, closeLimit},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -265,12 +266,35 @@ func TestAServerThatFailsHoldsNobodyUp(t *testing.T) {
 					t.Errorf("Close took %s, want %s", took, tt.close)
 				}
 				time.Sleep(time.Hour) // for the call that is under way
-				if diff := cmp.Diff(tt.calls, calls); diff != "" {
+				if diff := cmp.Diff(tt.calls, calls); tt.calls != nil && diff != "" {
 					t.Errorf("calls (-want +got):\n%s", diff)
 				}
 			})
 		})
 	}
+}
+
+// The script ends while the server restarts: its last lines, which tell why it failed, get there all the same.
+func TestTheEndWaitsForAServerThatIsAway(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		back := time.Now().Add(time.Minute)
+		r := &receiver{t: t, reply: func(int) error {
+			if time.Now().Before(back) {
+				return fmt.Errorf("%w: connection refused", ErrAway)
+			}
+			return nil
+		}}
+		s := start(r, 1<<20)
+		s.Line("a.sh", "stderr", []byte("why"))
+		s.Close(t.Context())
+		if diff := cmp.Diff([]string{"why"}, r.lines()); diff != "" {
+			t.Errorf("lines (-want +got):\n%s", diff)
+		}
+		if late := time.Since(back); late < 0 || late > 2*time.Second {
+			t.Errorf("Close returned %s after the server was back", late)
+		}
+	})
 }
 
 func TestCloseEndsWithItsContext(t *testing.T) {

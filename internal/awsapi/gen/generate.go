@@ -17,16 +17,12 @@ package awsapi
 import "reflect"
 `
 
-// generate returns the Go source for a reduced model with the newer members laid over it.
-func generate(model, newer []byte) ([]byte, error) {
-	var m, over Model
+// generate returns the Go source for a reduced model.
+func generate(model []byte) ([]byte, error) {
+	var m Model
 	if err := json.Unmarshal(model, &m); err != nil {
 		return nil, fmt.Errorf("decode the reduced model: %w", err)
 	}
-	if err := json.Unmarshal(newer, &over); err != nil {
-		return nil, fmt.Errorf("decode newer.json: %w", err)
-	}
-	m.merge(over)
 	w := &writer{Model: m}
 	w.WriteString(header)
 	w.operations()

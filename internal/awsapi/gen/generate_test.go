@@ -13,7 +13,7 @@ func TestGeneratedFileIsCurrent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := generate(model, newerJSON)
+	want, err := generate(model)
 	if err != nil {
 		t.Fatal(err)
 	}

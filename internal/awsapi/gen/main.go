@@ -1,17 +1,16 @@
 // Command gen writes internal/awsapi/codedeploy.go from botocore's description of CodeDeploy.
 //
-// It reads codedeploy.json, a copy of that description reduced to names and shapes (see NOTICE), and lays newer.json
-// over it: members that the service has gained since, kept by hand. To take over a later botocore, run
+// It reads codedeploy.json, a copy of that description reduced to names and shapes (see NOTICE). To take over a later
+// botocore, run
 //
 //	go run ./gen -model PATH/TO/data/codedeploy/2014-10-06/service-2.json.gz
 //
-// in internal/awsapi, which renews codedeploy.json and then the Go file; drop from newer.json what it now holds.
+// in internal/awsapi, which renews codedeploy.json and then the Go file; NOTICE names its version.
 package main
 
 import (
 	"bytes"
 	"compress/gzip"
-	_ "embed"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -20,9 +19,6 @@ import (
 	"path/filepath"
 	"strings"
 )
-
-//go:embed newer.json
-var newerJSON []byte
 
 func main() {
 	dir := flag.String("dir", ".", "the folder of package awsapi")
@@ -45,7 +41,7 @@ func run(dir, botocore string) error {
 	if err != nil {
 		return fmt.Errorf("read the reduced model: %w", err)
 	}
-	source, err := generate(data, newerJSON)
+	source, err := generate(data)
 	if err != nil {
 		return err
 	}

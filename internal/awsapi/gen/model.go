@@ -86,16 +86,3 @@ func (m Members) MarshalJSON() ([]byte, error) {
 	buf.WriteByte('}')
 	return buf.Bytes(), nil
 }
-
-// merge lays newer over m: its shapes are added, and its members are appended to structures that m already has.
-func (m *Model) merge(newer Model) {
-	for name, shape := range newer.Shapes {
-		known, ok := m.Shapes[name]
-		if !ok {
-			m.Shapes[name] = shape
-			continue
-		}
-		known.Members = append(known.Members, shape.Members...)
-		m.Shapes[name] = known
-	}
-}

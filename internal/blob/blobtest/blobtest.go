@@ -26,6 +26,7 @@ type Store interface {
 	blob.Store
 	blob.Buckets
 	blob.Multipart
+	blob.Versions
 }
 
 const bucket = "bundles"
@@ -37,6 +38,8 @@ func Run(t *testing.T, newStore func(t testing.TB) (s Store, reopen func() Store
 		"failed put": testFailedPut, "replace while open": testReplaceWhileOpen, "missing": testMissing,
 		"concurrent puts": testConcurrentPuts, "late attributes": testLateAttributes, "multipart": testMultipart, "complete twice": testCompleteTwiceAtOnce,
 		"multipart refusals": testMultipartRefusals, "multipart checksums": testMultipartChecksums, "abort": testAbort,
+		"conditions": testConditions, "race for a key": testRaceForKey, "uploads": testUploads, "upgrade to versions": testUpgradeToVersions,
+		"versions of uploads": testVersionsOfUploads, "version while open": testVersionWhileOpen,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -45,6 +48,10 @@ func Run(t *testing.T, newStore func(t testing.TB) (s Store, reopen func() Store
 			test(t, s, reopen)
 		})
 	}
+	t.Run("versions", func(t *testing.T) {
+		t.Parallel()
+		testVersions(t, newStore)
+	})
 	t.Run("list", func(t *testing.T) {
 		t.Parallel()
 		testList(t, newStore)
@@ -67,14 +74,21 @@ func wantError(t *testing.T, what string, err, want error) {
 
 func put(t *testing.T, s Store, key, body string) blob.Object {
 	t.Helper()
-	object, err := s.Put(t.Context(), bucket, key, strings.NewReader(body), &blob.Attributes{})
+	object, err := s.Put(t.Context(), bucket, key, strings.NewReader(body), &blob.Attributes{}, blob.Condition{})
 	must(t, err)
 	return object
 }
 
+func remove(t *testing.T, s Store, key string) {
+	t.Helper()
+	if _, err := s.Delete(t.Context(), bucket, key, "", blob.Condition{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func get(t *testing.T, s Store, key string, r blob.Range) string {
 	t.Helper()
-	body, _, err := s.Open(t.Context(), bucket, key, r)
+	body, _, err := s.Open(t.Context(), bucket, key, "", r)
 	must(t, err)
 	data, err := io.ReadAll(body)
 	must(t, errors.Join(err, body.Close()))
@@ -116,12 +130,12 @@ func testBuckets(t *testing.T, s Store, reopen func() Store) {
 	}
 	put(t, s, "k", "")
 	wantError(t, "delete with an object", s.DeleteBucket(ctx, bucket), blob.ErrBucketNotEmpty)
-	must(t, s.Delete(ctx, bucket, "k"))
+	remove(t, s, "k")
 	_, err = s.CreateUpload(ctx, bucket, "unfinished", &blob.Attributes{})
 	must(t, err)
 	must(t, s.DeleteBucket(ctx, bucket))
 	wantError(t, "delete again", s.DeleteBucket(ctx, bucket), blob.ErrNoBucket)
-	_, err = s.Put(ctx, bucket, "k", strings.NewReader(""), &blob.Attributes{})
+	_, err = s.Put(ctx, bucket, "k", strings.NewReader(""), &blob.Attributes{}, blob.Condition{})
 	wantError(t, "put", err, blob.ErrNoBucket)
 	_, err = s.List(ctx, bucket, blob.Query{Max: 1})
 	wantError(t, "list", err, blob.ErrNoBucket)
@@ -135,14 +149,14 @@ func testRoundTrip(t *testing.T, s Store, reopen func() Store) {
 		Metadata:    map[string]string{"version": "ü 2"},
 		Checksum:    &blob.Checksum{Algorithm: blob.CRC32, Value: "NhCmhg=="},
 	}
-	stored, err := s.Put(t.Context(), bucket, "app/1.zip", strings.NewReader("hello"), &attrs)
+	stored, err := s.Put(t.Context(), bucket, "app/1.zip", strings.NewReader("hello"), &attrs, blob.Condition{})
 	must(t, err)
 	want := blob.Object{Key: "app/1.zip", Size: 5, ETag: md5Hex("hello"), Modified: stored.Modified, Attributes: attrs}
 	s = reopen()
-	body, opened, err := s.Open(t.Context(), bucket, "app/1.zip", blob.Range{})
+	body, opened, err := s.Open(t.Context(), bucket, "app/1.zip", "", blob.Range{})
 	must(t, err)
 	must(t, body.Close())
-	statted, err := s.Stat(t.Context(), bucket, "app/1.zip")
+	statted, err := s.Stat(t.Context(), bucket, "app/1.zip", "")
 	must(t, err)
 	page, err := s.List(t.Context(), bucket, blob.Query{Max: 1})
 	must(t, err)
@@ -181,7 +195,7 @@ func testRanges(t *testing.T, s Store, _ func() Store) {
 		}
 	}
 	for key, r := range map[string]blob.Range{"k": {First: 10}, "empty": {First: -1}} {
-		_, object, err := s.Open(t.Context(), bucket, key, r)
+		_, object, err := s.Open(t.Context(), bucket, key, "", r)
 		wantError(t, "range", err, blob.ErrRange)
 		if object.Key != key {
 			t.Errorf("%s: object %+v does not come with the error", key, object)
@@ -212,17 +226,18 @@ func testOddKeys(t *testing.T, s Store, reopen func() Store) {
 		t.Errorf("list (-want +got):\n%s", diff)
 	}
 	for i, key := range odd {
-		must(t, s.Delete(t.Context(), bucket, key))
+		remove(t, s, key)
 		if diff := cmp.Diff(append([]string(nil), odd[i+1:]...), keys(t, s)); diff != "" {
 			t.Fatalf("list after %q was deleted (-want +got):\n%s", key, diff)
 		}
 	}
 	for _, key := range []string{"", strings.Repeat("k", blob.MaxKey+1), "\xff"} {
-		_, err := s.Put(t.Context(), bucket, key, strings.NewReader(""), &blob.Attributes{})
+		_, err := s.Put(t.Context(), bucket, key, strings.NewReader(""), &blob.Attributes{}, blob.Condition{})
 		wantError(t, "put", err, blob.ErrKey)
-		_, err = s.Stat(t.Context(), bucket, key)
+		_, err = s.Stat(t.Context(), bucket, key, "")
 		wantError(t, "stat", err, blob.ErrKey)
-		wantError(t, "delete", s.Delete(t.Context(), bucket, key), blob.ErrKey)
+		_, err = s.Delete(t.Context(), bucket, key, "", blob.Condition{})
+		wantError(t, "delete", err, blob.ErrKey)
 	}
 }
 
@@ -242,26 +257,26 @@ func (b *brokenReader) Read(p []byte) (int, error) {
 
 func testFailedPut(t *testing.T, s Store, reopen func() Store) {
 	put(t, s, "k", "old")
-	_, err := s.Put(t.Context(), bucket, "k", &brokenReader{100_000}, &blob.Attributes{})
+	_, err := s.Put(t.Context(), bucket, "k", &brokenReader{100_000}, &blob.Attributes{}, blob.Condition{})
 	wantError(t, "replace", err, errBroken)
-	_, err = s.Put(t.Context(), bucket, "new", &brokenReader{100_000}, &blob.Attributes{})
+	_, err = s.Put(t.Context(), bucket, "new", &brokenReader{100_000}, &blob.Attributes{}, blob.Condition{})
 	wantError(t, "put", err, errBroken)
 	s = reopen()
 	if got := get(t, s, "k", blob.Range{}); got != "old" {
 		t.Errorf("got %q, want the old object", got)
 	}
-	_, err = s.Stat(t.Context(), bucket, "new")
+	_, err = s.Stat(t.Context(), bucket, "new", "")
 	wantError(t, "stat", err, blob.ErrNoKey)
 }
 
 func testReplaceWhileOpen(t *testing.T, s Store, _ func() Store) {
 	old := strings.Repeat("old", 1<<20)
 	put(t, s, "k", old)
-	body, _, err := s.Open(t.Context(), bucket, "k", blob.Range{})
+	body, _, err := s.Open(t.Context(), bucket, "k", "", blob.Range{})
 	must(t, err)
 	defer body.Close()
 	put(t, s, "k", strings.Repeat("new", 1<<20))
-	must(t, s.Delete(t.Context(), bucket, "k"))
+	remove(t, s, "k")
 	got, err := io.ReadAll(body)
 	must(t, err)
 	if string(got) != old {
@@ -271,20 +286,21 @@ func testReplaceWhileOpen(t *testing.T, s Store, _ func() Store) {
 
 func testMissing(t *testing.T, s Store, _ func() Store) {
 	ctx := t.Context()
-	_, err := s.Stat(ctx, bucket, "k")
+	_, err := s.Stat(ctx, bucket, "k", "")
 	wantError(t, "stat", err, blob.ErrNoKey)
-	_, _, err = s.Open(ctx, bucket, "k", blob.Range{First: 5})
+	_, _, err = s.Open(ctx, bucket, "k", "", blob.Range{First: 5})
 	wantError(t, "open", err, blob.ErrNoKey)
-	must(t, s.Delete(ctx, bucket, "k"))
+	remove(t, s, "k")
 	put(t, s, "k", "")
-	must(t, s.Delete(ctx, bucket, "k"))
-	_, err = s.Stat(ctx, bucket, "k")
+	remove(t, s, "k")
+	_, err = s.Stat(ctx, bucket, "k", "")
 	wantError(t, "stat after delete", err, blob.ErrNoKey)
-	_, err = s.Stat(ctx, "absent", "k")
+	_, err = s.Stat(ctx, "absent", "k", "")
 	wantError(t, "stat elsewhere", err, blob.ErrNoBucket)
-	_, _, err = s.Open(ctx, "absent", "k", blob.Range{})
+	_, _, err = s.Open(ctx, "absent", "k", "", blob.Range{})
 	wantError(t, "open elsewhere", err, blob.ErrNoBucket)
-	wantError(t, "delete elsewhere", s.Delete(ctx, "absent", "k"), blob.ErrNoBucket)
+	_, err = s.Delete(ctx, "absent", "k", "", blob.Condition{})
+	wantError(t, "delete elsewhere", err, blob.ErrNoBucket)
 	_, err = s.CreateUpload(ctx, "absent", "k", &blob.Attributes{})
 	wantError(t, "upload elsewhere", err, blob.ErrNoBucket)
 }
@@ -298,14 +314,14 @@ func testConcurrentPuts(t *testing.T, s Store, _ func() Store) {
 		wg.Go(func() {
 			for range 10 {
 				body := strings.Repeat(fmt.Sprint(i), 10_000)
-				if _, err := s.Put(context.Background(), bucket, "shared", strings.NewReader(body), &blob.Attributes{}); err != nil {
+				if _, err := s.Put(context.Background(), bucket, "shared", strings.NewReader(body), &blob.Attributes{}, blob.Condition{}); err != nil {
 					t.Error(err)
 				}
 				key := long + fmt.Sprint(i)
-				if _, err := s.Put(context.Background(), bucket, key, strings.NewReader(""), &blob.Attributes{}); err != nil {
+				if _, err := s.Put(context.Background(), bucket, key, strings.NewReader(""), &blob.Attributes{}, blob.Condition{}); err != nil {
 					t.Error(err)
 				}
-				if err := s.Delete(context.Background(), bucket, key); err != nil {
+				if _, err := s.Delete(context.Background(), bucket, key, "", blob.Condition{}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -337,7 +353,7 @@ func (l lateReader) Read(p []byte) (int, error) {
 
 func testLateAttributes(t *testing.T, s Store, _ func() Store) {
 	var attrs blob.Attributes
-	object, err := s.Put(t.Context(), bucket, "k", lateReader{strings.NewReader("x"), &attrs}, &attrs)
+	object, err := s.Put(t.Context(), bucket, "k", lateReader{strings.NewReader("x"), &attrs}, &attrs, blob.Condition{})
 	must(t, err)
 	if object.Metadata["late"] != "yes" {
 		t.Error("attributes were read before the end of the body")
@@ -354,7 +370,7 @@ func testList(t *testing.T, newStore func(t testing.TB) (Store, func() Store)) {
 		must(t, s.CreateBucket(t.Context(), name))
 		all := rapid.SliceOfNDistinct(rapid.StringMatching(`[ab/%]{1,5}`), 0, 12, rapid.ID).Draw(r, "keys")
 		for _, key := range all {
-			_, err := s.Put(t.Context(), name, key, strings.NewReader(key), &blob.Attributes{})
+			_, err := s.Put(t.Context(), name, key, strings.NewReader(key), &blob.Attributes{}, blob.Condition{})
 			must(t, err)
 		}
 		q := blob.Query{
@@ -448,14 +464,14 @@ func testMultipart(t *testing.T, s Store, reopen func() Store) {
 	if len(keys(t, s)) != 0 {
 		t.Error("the object is visible before it is complete")
 	}
-	object, err := s.CompleteUpload(t.Context(), u, []blob.Part{one, two}, "")
+	object, err := s.CompleteUpload(t.Context(), u, []blob.Part{one, two}, "", blob.Condition{})
 	must(t, err)
 	a, b := md5.Sum([]byte(first)), md5.Sum([]byte(second))
 	want := blob.Object{
 		Key: "k", Size: int64(len(first) + 1), ETag: md5Hex(string(a[:])+string(b[:])) + "-2",
-		Modified: object.Modified, Upload: u.ID, Attributes: attrs,
+		Modified: object.Modified, Upload: u.ID, Parts: []int64{blob.MinPart, 1}, Attributes: attrs,
 	}
-	stored, err := reopen().Stat(t.Context(), bucket, "k")
+	stored, err := reopen().Stat(t.Context(), bucket, "k", "")
 	must(t, err)
 	if diff := cmp.Diff(want, stored); diff != "" {
 		t.Errorf("stat (-want +got):\n%s", diff)
@@ -463,13 +479,13 @@ func testMultipart(t *testing.T, s Store, reopen func() Store) {
 	if get(t, s, "k", blob.Range{}) != first+second {
 		t.Error("the parts were not joined")
 	}
-	again, err := reopen().CompleteUpload(t.Context(), u, []blob.Part{one, two}, "")
+	again, err := reopen().CompleteUpload(t.Context(), u, []blob.Part{one, two}, "", blob.Condition{})
 	must(t, err)
 	if diff := cmp.Diff(stored, again); diff != "" {
 		t.Errorf("complete again (-stored +got):\n%s", diff)
 	}
 	put(t, s, "k", first)
-	_, err = s.CompleteUpload(t.Context(), u, []blob.Part{one, two}, "")
+	_, err = s.CompleteUpload(t.Context(), u, []blob.Part{one, two}, "", blob.Condition{})
 	wantError(t, "complete again after the object was replaced", err, blob.ErrNoUpload)
 }
 
@@ -482,7 +498,7 @@ func testCompleteTwiceAtOnce(t *testing.T, s Store, _ func() Store) {
 	for i := range objects {
 		wg.Go(func() {
 			var err error
-			if objects[i], err = s.CompleteUpload(t.Context(), u, []blob.Part{part}, ""); err != nil {
+			if objects[i], err = s.CompleteUpload(t.Context(), u, []blob.Part{part}, "", blob.Condition{}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -517,7 +533,7 @@ func testMultipartRefusals(t *testing.T, s Store, _ func() Store) {
 		{"twice", []blob.Part{small, small}, blob.ErrPartOrder},
 		{"too small", []blob.Part{small, big}, blob.ErrPartTooSmall},
 	} {
-		_, err := s.CompleteUpload(ctx, u, tt.parts, "")
+		_, err := s.CompleteUpload(ctx, u, tt.parts, "", blob.Condition{})
 		wantError(t, tt.name, err, tt.want)
 	}
 	for _, wrong := range []blob.Upload{
@@ -526,11 +542,11 @@ func testMultipartRefusals(t *testing.T, s Store, _ func() Store) {
 	} {
 		_, err := s.PutPart(ctx, wrong, 1, strings.NewReader(""), &blob.Attributes{})
 		wantError(t, "part of "+wrong.ID, err, blob.ErrNoUpload)
-		_, err = s.CompleteUpload(ctx, wrong, []blob.Part{small}, "")
+		_, err = s.CompleteUpload(ctx, wrong, []blob.Part{small}, "", blob.Condition{})
 		wantError(t, "complete "+wrong.ID, err, blob.ErrNoUpload)
 		wantError(t, "abort "+wrong.ID, s.AbortUpload(ctx, wrong), blob.ErrNoUpload)
 	}
-	_, err := s.CompleteUpload(ctx, u, []blob.Part{small}, "")
+	_, err := s.CompleteUpload(ctx, u, []blob.Part{small}, "", blob.Condition{})
 	must(t, err)
 }
 
@@ -548,14 +564,14 @@ func testMultipartChecksums(t *testing.T, s Store, _ func() Store) {
 		if composite {
 			want = blob.PartsChecksum(blob.CRC32C, parts)
 		}
-		_, err := s.CompleteUpload(t.Context(), u, parts, "AAAAAA==")
+		_, err := s.CompleteUpload(t.Context(), u, parts, "AAAAAA==", blob.Condition{})
 		wantError(t, "wrong checksum", err, blob.ErrChecksum)
 		wrong := slices.Clone(parts)
 		wrong[0].Checksum = sum("other")
-		_, err = s.CompleteUpload(t.Context(), u, wrong, "")
+		_, err = s.CompleteUpload(t.Context(), u, wrong, "", blob.Condition{})
 		wantError(t, "wrong checksum of a part", err, blob.ErrPart)
 
-		object, err := s.CompleteUpload(t.Context(), u, parts, want.Value)
+		object, err := s.CompleteUpload(t.Context(), u, parts, want.Value, blob.Condition{})
 		must(t, err)
 		if diff := cmp.Diff(want, object.Checksum); diff != "" {
 			t.Errorf("composite %v (-want +got):\n%s", composite, diff)
@@ -570,7 +586,7 @@ func testAbort(t *testing.T, s Store, _ func() Store) {
 	wantError(t, "abort again", s.AbortUpload(t.Context(), u), blob.ErrNoUpload)
 	_, err := s.PutPart(t.Context(), u, 1, strings.NewReader(""), &blob.Attributes{})
 	wantError(t, "part after abort", err, blob.ErrNoUpload)
-	_, err = s.CompleteUpload(t.Context(), u, []blob.Part{part}, "")
+	_, err = s.CompleteUpload(t.Context(), u, []blob.Part{part}, "", blob.Condition{})
 	wantError(t, "complete after abort", err, blob.ErrNoUpload)
 	if len(keys(t, s)) != 0 {
 		t.Error("an aborted upload left an object")

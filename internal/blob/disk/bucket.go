@@ -52,30 +52,29 @@ func (s *Store) createBucket(name string) error {
 
 // DeleteBucket implements blob.Buckets.
 func (s *Store) DeleteBucket(_ context.Context, name string) error {
-	base, err := s.objects(name)
-	if err != nil {
+	if _, err := s.objects(name); err != nil {
 		return err
 	}
 	dir := s.bucketDir(name)
-	grave, err := s.buryEmpty(dir, base)
+	grave, err := s.buryEmpty(name)
 	if err = s.erase(dir, grave, err); err != nil {
 		return fmt.Errorf("delete bucket %s: %w", name, err)
 	}
 	return nil
 }
 
-// buryEmpty moves a bucket to tmp unless it has objects; none may appear between the look and the move.
-func (s *Store) buryEmpty(dir, objects string) (grave string, err error) {
+// buryEmpty moves a bucket to tmp unless it has objects or versions; none may appear between the look and the move.
+func (s *Store) buryEmpty(name string) (grave string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	keys, err := listKeys(objects)
+	keys, err := s.allKeys(name)
 	if err != nil {
 		return "", err
 	}
 	if len(keys) > 0 {
 		return "", blob.ErrBucketNotEmpty
 	}
-	return s.bury(dir)
+	return s.bury(s.bucketDir(name))
 }
 
 // StatBucket implements blob.Buckets.
@@ -90,7 +89,8 @@ func (s *Store) StatBucket(_ context.Context, name string) (blob.Bucket, error) 
 	if err != nil {
 		return blob.Bucket{}, fmt.Errorf("open bucket %s: %w", name, err)
 	}
-	return blob.Bucket{Name: name, Created: info.ModTime().UTC()}, nil
+	versioning, err := s.versioning(name)
+	return blob.Bucket{Name: name, Created: info.ModTime().UTC(), Versioning: versioning}, err
 }
 
 // ListBuckets implements blob.Buckets.

@@ -2,8 +2,10 @@
 //
 //	ROOT/tmp/                            what is being written, or being removed
 //	ROOT/buckets/BUCKET/bucket           its time of change is when the bucket was made
-//	ROOT/buckets/BUCKET/objects/KEY      a record (record.go) under an escaped name (name.go)
+//	ROOT/buckets/BUCKET/objects/KEY      a record (record.go) under an escaped name (name.go): the current version
 //	ROOT/buckets/BUCKET/uploads/ID/      an unfinished upload: its own record, and one for each part
+//	ROOT/buckets/BUCKET/versioning       the blob.Versioning, once it was set
+//	ROOT/buckets/BUCKET/versions/KEY/ID  the other versions (version.go), likewise
 //
 // Everything is written in tmp, synced, renamed to its place, and the place's folder synced, before it is acknowledged.
 // So a crash leaves either the old object or the new one, and of what was not acknowledged at most a file in tmp, which
@@ -19,6 +21,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -26,7 +29,7 @@ import (
 	"grapnel/internal/blob"
 )
 
-// Store is a blob.Store, blob.Buckets and blob.Multipart in a folder.
+// Store is a blob.Store, blob.Buckets, blob.Multipart and blob.Versions in a folder.
 type Store struct {
 	root string
 
@@ -34,13 +37,15 @@ type Store struct {
 	// and the rename into it. It is never held while data is copied or synced.
 	mu sync.Mutex
 
-	completing sync.Map // id of an upload that is being completed → chan struct{}, closed at the end
+	writing    locks // files of objects that are about to be replaced or removed
+	completing locks // ids of uploads
 }
 
 var (
 	_ blob.Store     = (*Store)(nil)
 	_ blob.Buckets   = (*Store)(nil)
 	_ blob.Multipart = (*Store)(nil)
+	_ blob.Versions  = (*Store)(nil)
 )
 
 // Open opens the store in the folder root, which is made if it does not exist, and removes what a crash left in tmp.
@@ -66,6 +71,11 @@ func (s *Store) buckets() string { return filepath.Join(s.root, "buckets") }
 // newID is unguessable, and safe as a file name.
 func newID() string { return rand.Text() }
 
+// isID reports whether a client's id can be one of newID's: others may be paths.
+func isID(id string) bool {
+	return id != "" && strings.Trim(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
+}
+
 // Reap drops uploads to which nothing was added for blob.UploadLife before now. It returns how many. The store does not
 // call it by itself.
 func (s *Store) Reap(ctx context.Context, now time.Time) (int, error) {
@@ -75,7 +85,7 @@ func (s *Store) Reap(ctx context.Context, now time.Time) (int, error) {
 	}
 	reaped := 0
 	for _, bucket := range buckets {
-		n, err := s.reapBucket(filepath.Join(s.bucketDir(bucket.Name), "uploads"), now.Add(-blob.UploadLife))
+		n, err := s.reapBucket(s.uploads(bucket.Name), now.Add(-blob.UploadLife))
 		if reaped += n; err != nil {
 			return reaped, fmt.Errorf("drop abandoned uploads of %s: %w", bucket.Name, err)
 		}
@@ -116,9 +126,8 @@ func gone(err error) error {
 // publish renames a finished file from tmp to the path below base. Folders between the two are made; base itself must
 // exist, or else missing is returned.
 func (s *Store) publish(tmp, base, path string, missing error) error {
-	err := s.place(tmp, base, path, missing)
-	if err != nil {
-		return full(errors.Join(err, os.Remove(tmp)))
+	if err := s.place(tmp, base, path, missing); err != nil {
+		return full(err)
 	}
 	return syncUp(filepath.Dir(path), base)
 }
@@ -139,16 +148,21 @@ func (s *Store) place(tmp, base, path string, missing error) error {
 func (s *Store) remove(base, path string) error {
 	s.mu.Lock()
 	err := os.Remove(path)
-	for dir := filepath.Dir(path); err == nil && dir != base; dir = filepath.Dir(dir) {
-		if os.Remove(dir) != nil {
-			break // not empty
-		}
+	if err == nil {
+		prune(filepath.Dir(path), base)
 	}
 	s.mu.Unlock()
 	if err != nil {
 		return gone(err)
 	}
 	return syncUp(filepath.Dir(path), base)
+}
+
+// prune removes dir and the folders between it and base as far as they are empty; mu is held.
+func prune(dir, base string) {
+	for dir != base && os.Remove(dir) == nil {
+		dir = filepath.Dir(dir)
+	}
 }
 
 // discard removes a folder: at once for everybody to see, and then its files.
@@ -204,6 +218,21 @@ func full(err error) error {
 		return fmt.Errorf("%w: %w", blob.ErrFull, err)
 	}
 	return err
+}
+
+// locks has a lock for each name. The zero locks are all open.
+type locks struct{ held sync.Map } // name → chan struct{}, closed by unlock
+
+// lock waits until nobody else holds the name's lock.
+func (l *locks) lock(name string) (unlock func()) {
+	mine := make(chan struct{})
+	for {
+		other, busy := l.held.LoadOrStore(name, mine)
+		if !busy {
+			return func() { l.held.Delete(name); close(mine) }
+		}
+		<-other.(chan struct{})
+	}
 }
 
 // readCloser joins a reader and what must be closed after it.

@@ -121,13 +121,13 @@ func TestPartReplacedMeanwhile(t *testing.T) {
 		}
 		parts = append(parts, part)
 	}
-	if _, err := s.completeUpload(u, parts[:1], blob.Attributes{}, ""); !errors.Is(err, blob.ErrPart) {
+	if _, err := s.completeUpload(u, parts[:1], blob.Attributes{}, "", blob.Condition{}); !errors.Is(err, blob.ErrPart) {
 		t.Errorf("got error %v, want %v", err, blob.ErrPart)
 	}
-	if _, err := s.Stat(ctx, "bundles", "k"); !errors.Is(err, blob.ErrNoKey) {
+	if _, err := s.Stat(ctx, "bundles", "k", ""); !errors.Is(err, blob.ErrNoKey) {
 		t.Errorf("stat: got error %v, want %v", err, blob.ErrNoKey)
 	}
-	if _, err := s.CompleteUpload(ctx, u, parts[1:], ""); err != nil {
+	if _, err := s.CompleteUpload(ctx, u, parts[1:], "", blob.Condition{}); err != nil {
 		t.Errorf("complete with the part that is there: %v", err)
 	}
 }
@@ -150,7 +150,7 @@ func TestDamaged(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(s.bucketDir("bundles"), "objects", "k"), []byte(content), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			_, err := s.Stat(t.Context(), "bundles", "k")
+			_, err := s.Stat(t.Context(), "bundles", "k", "")
 			if err == nil || errors.Is(err, blob.ErrNoKey) || !strings.Contains(err.Error(), "objects/k") {
 				t.Errorf("got error %v", err)
 			}
@@ -166,7 +166,7 @@ func TestFailedPutLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	broken := io.MultiReader(strings.NewReader("x"), brokenReader{})
-	if _, err := s.Put(t.Context(), "bundles", "k", broken, &blob.Attributes{}); !errors.Is(err, io.ErrUnexpectedEOF) {
+	if _, err := s.Put(t.Context(), "bundles", "k", broken, &blob.Attributes{}, blob.Condition{}); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("got error %v", err)
 	}
 	if left := files(t, s); len(left) > 0 {
@@ -202,7 +202,7 @@ func putForever(root string) {
 		err = s.CreateBucket(context.Background(), "bundles")
 	}
 	for i := 0; err == nil; i++ {
-		_, err = s.Put(context.Background(), "bundles", fmt.Sprintf("key/%d", i), strings.NewReader(body(i)), &blob.Attributes{})
+		_, err = s.Put(context.Background(), "bundles", fmt.Sprintf("key/%d", i), strings.NewReader(body(i)), &blob.Attributes{}, blob.Condition{})
 		if err == nil {
 			fmt.Println(i)
 		}
@@ -243,7 +243,7 @@ func TestKilled(t *testing.T) {
 		t.Errorf("%d objects survive of %d acknowledged", n, acknowledged)
 	}
 	for i := range len(page.Objects) {
-		r, _, err := s.Open(t.Context(), "bundles", fmt.Sprintf("key/%d", i), blob.Range{})
+		r, _, err := s.Open(t.Context(), "bundles", fmt.Sprintf("key/%d", i), "", blob.Range{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -263,16 +263,16 @@ func fillDisk(root string) {
 		err = s.CreateBucket(ctx, "bundles")
 	}
 	if err == nil {
-		_, err = s.Put(ctx, "bundles", "small", strings.NewReader("fits"), &blob.Attributes{})
+		_, err = s.Put(ctx, "bundles", "small", strings.NewReader("fits"), &blob.Attributes{}, blob.Condition{})
 	}
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	_, err = s.Put(ctx, "bundles", "big", strings.NewReader(strings.Repeat("x", 2<<20)), &blob.Attributes{})
+	_, err = s.Put(ctx, "bundles", "big", strings.NewReader(strings.Repeat("x", 2<<20)), &blob.Attributes{}, blob.Condition{})
 	left, _ := os.ReadDir(s.tmp())
-	_, again := s.Put(ctx, "bundles", "small", strings.NewReader("still fits"), &blob.Attributes{})
-	_, big := s.Stat(ctx, "bundles", "big")
+	_, again := s.Put(ctx, "bundles", "small", strings.NewReader("still fits"), &blob.Attributes{}, blob.Condition{})
+	_, big := s.Stat(ctx, "bundles", "big", "")
 	fmt.Println(errors.Is(err, blob.ErrFull), len(left), again, errors.Is(big, blob.ErrNoKey))
 }
 

@@ -15,33 +15,55 @@ import (
 )
 
 // Put implements blob.Store.
-func (s *Store) Put(_ context.Context, bucket, key string, body io.Reader, attrs *blob.Attributes) (blob.Object, error) {
-	base, path, err := s.locate(bucket, key)
-	if err != nil {
-		return blob.Object{}, err
-	}
-	tmp, object, err := s.write(func(w io.Writer) (blob.Object, error) {
+func (s *Store) Put(_ context.Context, bucket, key string, body io.Reader, attrs *blob.Attributes, when blob.Condition) (blob.Object, error) {
+	object, err := s.commit(bucket, key, when, func(w io.Writer) (blob.Object, error) {
 		size, etag, err := copyDigested(w, body)
-		return blob.Object{Key: key, Size: size, ETag: etag, Modified: now(), Attributes: *attrs}, err
+		return blob.Object{Size: size, ETag: etag, Attributes: *attrs}, err
 	})
-	if err == nil {
-		err = s.publish(tmp, base, path, blob.ErrNoBucket)
-	}
 	if err != nil {
 		return blob.Object{}, fmt.Errorf("put %s/%s: %w", bucket, key, err)
 	}
 	return object, nil
 }
 
-// Open implements blob.Store.
-func (s *Store) Open(_ context.Context, bucket, key string, r blob.Range) (io.ReadCloser, blob.Object, error) {
-	_, path, err := s.locate(bucket, key)
+// commit makes what body writes the current object of the key. body returns what it knows of it at its end.
+func (s *Store) commit(bucket, key string, when blob.Condition, body func(io.Writer) (blob.Object, error)) (blob.Object, error) {
+	base, path, err := s.locate(bucket, key)
 	if err != nil {
-		return nil, blob.Object{}, err
+		return blob.Object{}, err
 	}
-	f, object, err := openRecord(path)
+	d, err := s.draft()
 	if err != nil {
-		return nil, blob.Object{}, noKey(err, bucket, key)
+		return blob.Object{}, err
+	}
+	defer d.drop()
+	object, err := body(d)
+	if err != nil {
+		return blob.Object{}, err
+	}
+	defer s.writing.lock(path)()
+	before, err := s.precede(bucket, key, when)
+	if err != nil {
+		return blob.Object{}, err
+	}
+	object.Key = key
+	if err := s.succeed(bucket, &object, before); err != nil {
+		return blob.Object{}, err
+	}
+	if err := d.finish(object); err != nil {
+		return blob.Object{}, err
+	}
+	if err := s.publish(d.Name(), base, path, blob.ErrNoBucket); err != nil {
+		return blob.Object{}, err
+	}
+	return object, s.settle(bucket, object)
+}
+
+// Open implements blob.Store.
+func (s *Store) Open(_ context.Context, bucket, key, version string, r blob.Range) (io.ReadCloser, blob.Object, error) {
+	f, object, err := s.find(bucket, key, version)
+	if err != nil {
+		return nil, object, err
 	}
 	offset, count, err := r.Resolve(object.Size)
 	if err == nil {
@@ -54,25 +76,56 @@ func (s *Store) Open(_ context.Context, bucket, key string, r blob.Range) (io.Re
 }
 
 // Stat implements blob.Store.
-func (s *Store) Stat(_ context.Context, bucket, key string) (blob.Object, error) {
-	_, path, err := s.locate(bucket, key)
+func (s *Store) Stat(_ context.Context, bucket, key, version string) (blob.Object, error) {
+	f, object, err := s.find(bucket, key, version)
 	if err != nil {
-		return blob.Object{}, err
+		return object, err
 	}
-	object, err := statRecord(path)
-	return object, noKey(err, bucket, key)
+	return object, f.Close()
 }
 
 // Delete implements blob.Store.
-func (s *Store) Delete(_ context.Context, bucket, key string) error {
+func (s *Store) Delete(_ context.Context, bucket, key, version string, when blob.Condition) (blob.Object, error) {
+	object, err := s.delete(bucket, key, version, when)
+	if err != nil {
+		return blob.Object{}, fmt.Errorf("delete %s/%s: %w", bucket, key, err)
+	}
+	return object, nil
+}
+
+func (s *Store) delete(bucket, key, version string, when blob.Condition) (blob.Object, error) {
 	base, path, err := s.locate(bucket, key)
 	if err != nil {
-		return err
+		return blob.Object{}, err
 	}
-	if err := s.remove(base, path); err != nil {
-		return fmt.Errorf("delete %s/%s: %w", bucket, key, err)
+	versioning, err := s.versioning(bucket)
+	switch {
+	case err != nil:
+		return blob.Object{}, err
+	case version != "":
+		return s.deleteVersion(bucket, key, version, when)
+	case versioning != blob.NeverVersioned:
+		return s.mark(bucket, key, when)
 	}
-	return nil
+	defer s.writing.lock(path)()
+	if _, err := s.precede(bucket, key, when); err != nil {
+		return blob.Object{}, err
+	}
+	return blob.Object{}, s.remove(base, path)
+}
+
+// precede returns the versions of a key that is about to be written, if the condition holds. Where neither matters what is
+// there is not looked at, so that a damaged file can be replaced.
+func (s *Store) precede(bucket, key string, when blob.Condition) ([]blob.Object, error) {
+	versioning, err := s.versioning(bucket)
+	if err != nil || versioning == blob.NeverVersioned && when == (blob.Condition{}) {
+		return nil, err
+	}
+	versions, err := s.versions(bucket, key)
+	if err != nil {
+		return nil, err
+	}
+	return versions, when.Check(current(versions))
 }
 
 // List implements blob.Store.
@@ -97,6 +150,9 @@ func (s *Store) List(ctx context.Context, bucket string, q blob.Query) (blob.Pag
 		}
 		if err != nil {
 			return blob.Page{}, fmt.Errorf("list %s: %w", bucket, err)
+		}
+		if object.DeleteMarker {
+			continue // on its way to the versions
 		}
 		page.Objects = append(page.Objects, object)
 	}

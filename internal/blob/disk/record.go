@@ -23,40 +23,38 @@ const (
 	maxDescriptor = 1 << 20 // bytes; a bound for reading damaged files
 )
 
-// write makes a new record in tmp and syncs it: body writes the bytes, and then knows what describes them.
-func (s *Store) write(body func(io.Writer) (blob.Object, error)) (string, blob.Object, error) {
+// draft is a record that is being written, in tmp.
+type draft struct{ *os.File }
+
+func (s *Store) draft() (draft, error) {
 	f, err := os.OpenFile(filepath.Join(s.tmp(), newID()), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return "", blob.Object{}, full(err)
-	}
-	object, err := fill(f, body)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return "", blob.Object{}, full(errors.Join(err, os.Remove(f.Name())))
-	}
-	return f.Name(), object, nil
+	return draft{f}, full(err)
 }
 
-func fill(f *os.File, body func(io.Writer) (blob.Object, error)) (blob.Object, error) {
-	object, err := body(f)
-	if err != nil {
-		return blob.Object{}, err
-	}
+// finish writes what describes the bytes, and syncs both.
+func (d draft) finish(object blob.Object) error {
 	descriptor, err := json.Marshal(object)
 	if err != nil {
-		return blob.Object{}, err
+		return err
 	}
 	footer := binary.BigEndian.AppendUint64(descriptor, uint64(len(descriptor)))
-	if _, err := f.Write(append(footer, magic...)); err != nil {
-		return blob.Object{}, err
+	if _, err := d.Write(append(footer, magic...)); err != nil {
+		return full(err)
 	}
-	return object, f.Sync()
+	return full(d.Sync())
+}
+
+// drop closes the draft and removes what has not been published of it. What cannot be removed goes at the next Open.
+func (d draft) drop() {
+	d.Close()
+	os.Remove(d.Name())
 }
 
 // copyDigested copies body and returns its length, and its MD5 as an ETag has it.
 func copyDigested(w io.Writer, body io.Reader) (size int64, etag string, err error) {
 	sum := md5.New()
 	size, err = io.Copy(io.MultiWriter(w, sum), body)
-	return size, hex.EncodeToString(sum.Sum(nil)), err
+	return size, hex.EncodeToString(sum.Sum(nil)), full(err)
 }
 
 // openRecord opens a record; its bytes are at the beginning of the file.

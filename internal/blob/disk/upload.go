@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -28,15 +30,19 @@ func (s *Store) CreateUpload(_ context.Context, bucket, key string, attrs *blob.
 }
 
 func (s *Store) createUpload(u blob.Upload, attrs *blob.Attributes) error {
-	tmp, _, err := s.write(func(io.Writer) (blob.Object, error) {
-		return blob.Object{Key: u.Key, Modified: now(), Attributes: *attrs}, nil
-	})
+	d, err := s.draft()
 	if err != nil {
 		return err
 	}
-	uploads := filepath.Join(s.bucketDir(u.Bucket), "uploads")
-	return s.publish(tmp, uploads, filepath.Join(uploads, u.ID, "upload"), blob.ErrNoBucket)
+	defer d.drop()
+	if err := d.finish(blob.Object{Key: u.Key, Modified: now(), Attributes: *attrs}); err != nil {
+		return err
+	}
+	uploads := s.uploads(u.Bucket)
+	return s.publish(d.Name(), uploads, filepath.Join(uploads, u.ID, "upload"), blob.ErrNoBucket)
 }
+
+func (s *Store) uploads(bucket string) string { return filepath.Join(s.bucketDir(bucket), "uploads") }
 
 // PutPart implements blob.Multipart.
 func (s *Store) PutPart(_ context.Context, u blob.Upload, number int, body io.Reader, attrs *blob.Attributes) (blob.Part, error) {
@@ -47,17 +53,28 @@ func (s *Store) PutPart(_ context.Context, u blob.Upload, number int, body io.Re
 	if number < 1 || number > blob.MaxParts {
 		return blob.Part{}, fmt.Errorf("%w: its number must be 1 to %d", blob.ErrPart, blob.MaxParts)
 	}
-	tmp, record, err := s.write(func(w io.Writer) (blob.Object, error) {
-		size, etag, err := copyDigested(w, body)
-		return blob.Object{Size: size, ETag: etag, Modified: now(), Attributes: blob.Attributes{Checksum: attrs.Checksum}}, err
-	})
-	if err == nil {
-		err = s.publish(tmp, dir, partPath(dir, number), blob.ErrNoUpload)
-	}
+	record, err := s.putPart(dir, number, body, attrs)
 	if err != nil {
 		return blob.Part{}, fmt.Errorf("put part %d of %s/%s: %w", number, u.Bucket, u.Key, err)
 	}
 	return part(number, record), nil
+}
+
+func (s *Store) putPart(dir string, number int, body io.Reader, attrs *blob.Attributes) (blob.Object, error) {
+	d, err := s.draft()
+	if err != nil {
+		return blob.Object{}, err
+	}
+	defer d.drop()
+	size, etag, err := copyDigested(d, body)
+	if err != nil {
+		return blob.Object{}, err
+	}
+	record := blob.Object{Size: size, ETag: etag, Modified: now(), Attributes: blob.Attributes{Checksum: attrs.Checksum}}
+	if err := d.finish(record); err != nil {
+		return blob.Object{}, err
+	}
+	return record, s.publish(d.Name(), dir, partPath(dir, number), blob.ErrNoUpload)
 }
 
 func partPath(dir string, number int) string { return filepath.Join(dir, fmt.Sprintf("%05d", number)) }
@@ -71,10 +88,10 @@ func (s *Store) openUpload(u blob.Upload) (string, blob.Object, error) {
 	if _, err := s.objects(u.Bucket); err != nil {
 		return "", blob.Object{}, err
 	}
-	if u.ID == "" || strings.Trim(u.ID, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") != "" {
-		return "", blob.Object{}, noUpload(u) // not one of newID's, and perhaps a path
+	if !isID(u.ID) {
+		return "", blob.Object{}, noUpload(u)
 	}
-	dir := filepath.Join(s.bucketDir(u.Bucket), "uploads", u.ID)
+	dir := filepath.Join(s.uploads(u.Bucket), u.ID)
 	record, err := statRecord(filepath.Join(dir, "upload"))
 	if errors.Is(err, fs.ErrNotExist) || err == nil && record.Key != u.Key {
 		return "", record, noUpload(u)
@@ -111,14 +128,42 @@ func (s *Store) ListParts(_ context.Context, u blob.Upload) ([]blob.Part, blob.A
 	return parts, upload.Attributes, nil
 }
 
+// ListUploads implements blob.Multipart.
+func (s *Store) ListUploads(_ context.Context, bucket, prefix string) ([]blob.UnfinishedUpload, error) {
+	if _, err := s.objects(bucket); err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(s.uploads(bucket))
+	if err != nil {
+		return nil, fmt.Errorf("list uploads of %s: %w", bucket, err)
+	}
+	var uploads []blob.UnfinishedUpload
+	for _, entry := range entries {
+		record, err := statRecord(filepath.Join(s.uploads(bucket), entry.Name(), "upload"))
+		if gone(err) != nil {
+			return nil, fmt.Errorf("list uploads of %s: %w", bucket, err)
+		}
+		if err != nil || !strings.HasPrefix(record.Key, prefix) {
+			continue
+		}
+		uploads = append(uploads, blob.UnfinishedUpload{
+			Upload: blob.Upload{Bucket: bucket, Key: record.Key, ID: entry.Name()}, Started: record.Modified, Checksum: record.Checksum,
+		})
+	}
+	slices.SortFunc(uploads, func(a, b blob.UnfinishedUpload) int {
+		return cmp.Or(strings.Compare(a.Key, b.Key), a.Started.Compare(b.Started), strings.Compare(a.ID, b.ID))
+	})
+	return uploads, nil
+}
+
 // CompleteUpload implements blob.Multipart. It copies the parts into one record; until the end this takes their size
 // twice on the disk. If it is cut short the upload is still there, and may be completed again.
-func (s *Store) CompleteUpload(ctx context.Context, u blob.Upload, listed []blob.Part, want string) (blob.Object, error) {
-	defer s.begin(u.ID)()
+func (s *Store) CompleteUpload(ctx context.Context, u blob.Upload, listed []blob.Part, want string, when blob.Condition) (blob.Object, error) {
+	defer s.completing.lock(u.ID)()
 	stored, attrs, err := s.ListParts(ctx, u)
-	if errors.Is(err, blob.ErrNoUpload) && u.ID != "" {
-		if object, e := s.Stat(ctx, u.Bucket, u.Key); e == nil && object.Upload == u.ID {
-			return object, nil
+	if err == nil || errors.Is(err, blob.ErrNoUpload) {
+		if object, done := s.completed(u); done {
+			return object, gone(s.discard(filepath.Join(s.uploads(u.Bucket), u.ID)))
 		}
 	}
 	if err != nil {
@@ -128,46 +173,42 @@ func (s *Store) CompleteUpload(ctx context.Context, u blob.Upload, listed []blob
 	if err != nil {
 		return blob.Object{}, err
 	}
-	object, err := s.completeUpload(u, parts, attrs, want)
+	object, err := s.completeUpload(u, parts, attrs, want, when)
 	if err != nil {
 		return blob.Object{}, fmt.Errorf("complete upload of %s/%s: %w", u.Bucket, u.Key, err)
 	}
 	return object, nil
 }
 
-// begin waits until nobody else completes the upload. done lets the next one in.
-func (s *Store) begin(id string) (done func()) {
-	mine := make(chan struct{})
-	for {
-		other, busy := s.completing.LoadOrStore(id, mine)
-		if !busy {
-			return func() { s.completing.Delete(id); close(mine) }
-		}
-		<-other.(chan struct{})
+// completed finds the object that an upload has made.
+func (s *Store) completed(u blob.Upload) (blob.Object, bool) {
+	if !isID(u.ID) {
+		return blob.Object{}, false
 	}
+	versions, err := s.versions(u.Bucket, u.Key)
+	i := slices.IndexFunc(versions, func(o blob.Object) bool { return o.Upload == u.ID })
+	if err != nil || i < 0 {
+		return blob.Object{}, false
+	}
+	object := versions[i]
+	object.Latest = false // as CompleteUpload says it the first time
+	return object, true
 }
 
-func (s *Store) completeUpload(u blob.Upload, parts []blob.Part, attrs blob.Attributes, want string) (blob.Object, error) {
-	dir := filepath.Join(s.bucketDir(u.Bucket), "uploads", u.ID)
-	base, path, err := s.locate(u.Bucket, u.Key)
-	if err != nil {
-		return blob.Object{}, err
-	}
+func (s *Store) completeUpload(u blob.Upload, parts []blob.Part, attrs blob.Attributes, want string, when blob.Condition) (blob.Object, error) {
+	dir := filepath.Join(s.uploads(u.Bucket), u.ID)
 	etag, err := blob.PartsETag(parts)
 	if err != nil {
 		return blob.Object{}, err
 	}
-	tmp, object, err := s.write(func(w io.Writer) (blob.Object, error) {
+	object, err := s.commit(u.Bucket, u.Key, when, func(w io.Writer) (blob.Object, error) {
 		size, sum, err := join(w, dir, parts, attrs.Checksum)
 		if err == nil && want != "" && (sum == nil || sum.Value != want) {
 			err = blob.ErrChecksum
 		}
 		attrs.Checksum = sum
-		return blob.Object{Key: u.Key, Size: size, ETag: etag, Modified: now(), Upload: u.ID, Attributes: attrs}, err
+		return blob.Object{Size: size, ETag: etag, Upload: u.ID, Parts: sizes(parts), Attributes: attrs}, full(err)
 	})
-	if err == nil {
-		err = s.publish(tmp, base, path, blob.ErrNoBucket)
-	}
 	if err == nil {
 		err = s.discard(dir)
 	}
@@ -175,6 +216,14 @@ func (s *Store) completeUpload(u blob.Upload, parts []blob.Part, attrs blob.Attr
 		err = noUpload(u) // aborted by another request meanwhile
 	}
 	return object, err
+}
+
+func sizes(parts []blob.Part) []int64 {
+	sizes := make([]int64, len(parts))
+	for i, p := range parts {
+		sizes[i] = p.Size
+	}
+	return sizes
 }
 
 // join writes parts one after the other, and returns the checksum that was announced for the whole: none, one of the bytes,

@@ -2,6 +2,8 @@ package storetest
 
 import (
 	"errors"
+	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -142,6 +144,28 @@ func stopDeployment(t *testing.T, s Moving) {
 	fails(t, s.StopDeployment(ctx, "d-1", fact), store.ErrEnded)
 }
 
+func approvePhase(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	fails(t, s.ApprovePhase(ctx, "d-1", 1), store.ErrNotFound)
+	started(t, s, "d-1", "h")
+	before := loaded(t, s, "d-1")
+	ok(t, s.ApprovePhase(ctx, "d-1", 1))
+	approved := loaded(t, s, "d-1")
+	same(t, "phases that may begin", approved.Facts.Approved, 2)
+	if approved.Version == before.Version {
+		t.Error("an operator's fact did not move the version")
+	}
+	ok(t, s.ApprovePhase(ctx, "d-1", 0))
+	same(t, "after an earlier phase was approved again", loaded(t, s, "d-1"), approved)
+
+	ok(t, s.Commit(ctx, store.Round{State: approved, At: after(time.Hour), Decision: deploy.Decision{Phase: 1}}))
+	d, err := s.Deployment(ctx, "d-1")
+	ok(t, err)
+	same(t, "phase", d.Phase, 1)
+	ok(t, s.Commit(ctx, end(loaded(t, s, "d-1"), deploy.Failed, deploy.TargetFailed)))
+	fails(t, s.ApprovePhase(ctx, "d-1", 3), store.ErrEnded)
+}
+
 func openBundles(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	started(t, s, "d-1", "h", "idle")
@@ -187,4 +211,42 @@ func silent(t *testing.T, s store.Store) {
 	got, err = s.Silent(ctx, "d-1", after(time.Second), 1)
 	ok(t, err)
 	same(t, "number of silent targets", len(got), 1)
+}
+
+// readAfterWrite: whoever has written reads what it wrote, while others read the same all the time: a store that remembers
+// what it read must forget it in time.
+func readAfterWrite(t *testing.T, s store.Store) {
+	newApplication(t, s, "app")
+	newGroup(t, s, "app", "g")
+	ok(t, s.CreateDeployment(t.Context(), deploymentOf("d-1")))
+	done := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					if _, err := s.Deployment(t.Context(), "d-1"); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			}
+		})
+	}
+	defer readers.Wait()
+	defer close(done)
+	a, err := s.Application(t.Context(), "app")
+	ok(t, err)
+	for n := range 100 {
+		old := *a.Info.ApplicationName
+		a.Info.ApplicationName = ptr(fmt.Sprintf("app-%d", n))
+		ok(t, s.UpdateApplication(t.Context(), old, a))
+		a.Version++
+		d, err := s.Deployment(t.Context(), "d-1")
+		ok(t, err)
+		same(t, "the application's name after its change", *d.Info.ApplicationName, *a.Info.ApplicationName)
+	}
 }

@@ -67,6 +67,41 @@ func lostUpdates(t *testing.T, s store.Store) {
 	same(t, "changes", len(h.Info.Tags), sides*changes)
 }
 
+// settingsRace changes one application and one group from many sides, each anew as long as another one was quicker: every
+// change must be there in the end.
+func settingsRace(t *testing.T, s store.Store) {
+	newApplication(t, s, "app")
+	newGroup(t, s, "app", "g")
+	const sides = 8
+	untilCurrent := func(change func() error) error {
+		for {
+			if err := change(); !errors.Is(err, store.ErrConflict) {
+				return err
+			}
+		}
+	}
+	for _, err := range together(2*sides, func(side int) error {
+		mark := tag(fmt.Sprint(side), "")
+		return untilCurrent(func() error {
+			if side%2 == 0 {
+				a, err := s.Application(t.Context(), "app")
+				a.Tags = append(a.Tags, mark)
+				return errors.Join(err, s.UpdateApplication(t.Context(), "app", a))
+			}
+			g, err := s.Group(t.Context(), "app", "g")
+			g.Tags = append(g.Tags, mark)
+			return errors.Join(err, s.UpdateGroup(t.Context(), "app", "g", g))
+		})
+	}) {
+		ok(t, err)
+	}
+	a, err := s.Application(t.Context(), "app")
+	ok(t, err)
+	g, err := s.Group(t.Context(), "app", "g")
+	ok(t, err)
+	same(t, "changes", []int{len(a.Tags), len(g.Tags)}, []int{sides, sides})
+}
+
 func commitRace(t *testing.T, s Moving) {
 	started(t, s, "d-1", "h")
 	for range 10 {

@@ -53,7 +53,12 @@ func applicationRename(t *testing.T, s store.Store) {
 
 	got, err := s.Application(ctx, "new")
 	ok(t, err)
+	fails(t, s.UpdateApplication(ctx, "new", a), store.ErrConflict) // it was changed since
+	a.Version++
 	same(t, "renamed application", got, a)
+	another := a
+	another.Info.ApplicationId = ptr("of one that had the name before")
+	fails(t, s.UpdateApplication(ctx, "new", another), store.ErrConflict)
 	g, err := s.Group(ctx, "new", "g")
 	ok(t, err)
 	same(t, "application of the group", g.Info.ApplicationName, ptr("new"))
@@ -83,6 +88,39 @@ func applicationDelete(t *testing.T, s store.Store) {
 	revisions, err := s.Revisions(ctx, "app")
 	ok(t, err)
 	same(t, "revisions of the new application", len(revisions), 0)
+}
+
+func ecsServices(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	newApplication(t, s, "app")
+	newApplication(t, s, "other")
+	serving := func(application, name, cluster, service string) store.Group {
+		g := groupOf(application, name)
+		g.Info.EcsServices = []awsapi.ECSService{{ClusterName: &cluster, ServiceName: &service}}
+		return g
+	}
+	taken := func(err error, group string) {
+		t.Helper()
+		var e *store.ServiceTakenError
+		if !errors.As(err, &e) || e.Application != "app" || e.Group != group {
+			t.Errorf("got %v, want an error that names group %s", err, group)
+		}
+	}
+	first := serving("app", "g1", "web", "shop")
+	ok(t, s.CreateGroup(ctx, first))
+	ok(t, s.UpdateGroup(ctx, "app", "g1", first)) // its own service is no other's
+	moved := serving("app", "g1", "web", "pay")
+	moved.Version = first.Version + 1
+	taken(s.CreateGroup(ctx, serving("other", "g2", "arn:aws:ecs:us-east-1:1:cluster/web", "arn:aws:ecs:us-east-1:1:service/web/shop")), "g1")
+	_, err := s.Group(ctx, "other", "g2")
+	fails(t, err, store.ErrNotFound)
+
+	ok(t, s.CreateGroup(ctx, serving("other", "g2", "", "shop")))
+	taken(s.UpdateGroup(ctx, "other", "g2", serving("other", "g2", "web", "shop")), "g1")
+	ok(t, s.UpdateGroup(ctx, "app", "g1", moved))
+	ok(t, s.UpdateGroup(ctx, "other", "g2", serving("other", "g2", "web", "shop")))
+	ok(t, s.DeleteGroup(ctx, "app", "g1"))
+	ok(t, s.CreateGroup(ctx, serving("app", "g3", "web", "pay")))
 }
 
 func groups(t *testing.T, s store.Store) {
@@ -118,6 +156,8 @@ func groups(t *testing.T, s store.Store) {
 	ok(t, s.UpdateGroup(ctx, "app", "g", want))
 	got, err = s.Group(ctx, "app", "new")
 	ok(t, err)
+	fails(t, s.UpdateGroup(ctx, "app", "new", want), store.ErrConflict) // it was changed since
+	want.Version++
 	same(t, "renamed group", got, want)
 
 	list, err := s.Groups(ctx, "app", "", 0)

@@ -88,10 +88,10 @@ func (s *server) verify(r *http.Request) (*http.Request, error) {
 	return s.verifier.Verify(q, secretKey, time.Now())
 }
 
-func (s *server) authorize(_ context.Context, action, _, _ string) error {
+func (s *server) authorize(_ context.Context, a objects.Access) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if action == s.denied {
+	if a.Action == s.denied {
 		return objects.ErrDenied
 	}
 	return nil

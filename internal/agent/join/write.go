@@ -1,0 +1,86 @@
+package join
+
+import (
+	"bytes"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"grapnel/internal/agent/config"
+	"grapnel/internal/atomicfile"
+	"grapnel/internal/awsapi"
+)
+
+// write writes what the agent needs, its identity last: an agent that waits for one finds everything else.
+func (h *host) write(reply awsapi.JoinOutput) error {
+	if err := h.writeAuthority(); err != nil {
+		return err
+	}
+	settings, err := h.settings(awsapi.Value(reply.SpecificationSigner))
+	if err != nil {
+		return err
+	}
+	mode := fs.FileMode(0o644)
+	if info, err := os.Stat(h.settingsFile); err == nil {
+		mode = info.Mode().Perm()
+	}
+	if err := atomicfile.WriteFile(h.settingsFile, settings, mode); err != nil {
+		return err
+	}
+	identity, err := config.Set(nil, map[string]string{
+		"region": awsapi.Value(reply.Region), "iam_user_arn": awsapi.Value(reply.IamUserArn),
+		"aws_access_key_id": awsapi.Value(reply.AccessKeyId), "aws_secret_access_key": awsapi.Value(reply.SecretAccessKey),
+	}, fmt.Sprintf("Who this host is to %s, written by codedeploy-agent join. The secret is its own: keep it here.", h.server))
+	if err != nil {
+		return err
+	}
+	if err := atomicfile.WriteFile(h.identityFile, identity, 0o600); err != nil {
+		return err
+	}
+	h.attempt.Written = true
+	return h.writeAttempt()
+}
+
+// settings returns the configuration file as it will be.
+func (h *host) settings(signer string) ([]byte, error) {
+	data, err := config.ReadFile(h.settingsFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	values := map[string]string{"deploy_control_endpoint": h.server.String(), "s3_endpoint_override": h.server.String()}
+	if h.pin != nil {
+		values["ca_file"] = h.authorityFile()
+	}
+	if signer != "" || h.cfg.SpecificationSigner != "" { // another server's signer must not stay
+		values["specification_signer_sha256"] = signer
+	}
+	changed, err := config.Set(data, values, "Set by codedeploy-agent join:")
+	if err != nil {
+		return nil, fmt.Errorf("configuration file %s: %w", h.settingsFile, err)
+	}
+	return changed, nil
+}
+
+func (h *host) authorityFile() string {
+	return filepath.Join(filepath.Dir(h.settingsFile), "grapnel-ca.pem")
+}
+
+// writeAuthority keeps the certificate that the token pins, where the agent finds it without an environment. Authorities that
+// somebody has named for other services are kept with it.
+func (h *host) writeAuthority() error {
+	if h.pin == nil {
+		return nil
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.pin.Certificate().Raw})
+	if named := h.cfg.CAFile; named != "" && named != h.authorityFile() {
+		others, err := config.ReadFile(named)
+		if err != nil {
+			return fmt.Errorf("ca_file: %w", err)
+		}
+		text = bytes.Join([][]byte{text, others}, nil)
+	}
+	return atomicfile.WriteFile(h.authorityFile(), text, 0o644)
+}
