@@ -121,7 +121,7 @@ func (s *Service) admit(ctx context.Context, token store.JoinToken, name string,
 	user, key, secret := s.Auth.NewHostIdentity(name)
 	arn := s.Auth.UserARN(user)
 	now := time.Now()
-	replaced, err := s.Store.Join(ctx, store.Join{
+	err := s.Store.Join(ctx, store.Join{
 		Token: *token.Info.TokenId, Attempt: attempt, At: now, User: user, Key: key,
 		Host: store.Host{Info: awsapi.InstanceInfo{
 			InstanceName: &name, IamUserArn: &arn, InstanceArn: new(s.hostARN(name) + "_" + rand.Text()[:10]),
@@ -131,8 +131,7 @@ func (s *Service) admit(ctx context.Context, token store.JoinToken, name string,
 	if err != nil {
 		return nil, refusal(err, token, name, attempt, now)
 	}
-	s.Auth.Forget(replaced)
-	s.Log.Info("a host joined", "host", name, "token", *token.Info.TokenId, "again", replaced != "")
+	s.Log.Info("a host joined", "host", name, "token", *token.Info.TokenId)
 	return &awsapi.JoinOutput{
 		InstanceName: &name, IamUserArn: &arn, AccessKeyId: &key.ID, SecretAccessKey: &secret, Region: &s.Region, SpecificationSigner: &s.Signer,
 	}, nil

@@ -14,7 +14,7 @@ import (
 
 // RegisterHost implements store.Hosts.
 func (s *Store) RegisterHost(ctx context.Context, h store.Host) error {
-	err := s.update(ctx, func(t *tx) error { return registerHost(t, h) })
+	err := s.updateIdentities(ctx, func(t *tx) error { return registerHost(t, h) })
 	return about(err, "host %s", awsapi.Value(h.Info.InstanceName))
 }
 
@@ -76,7 +76,7 @@ const deregistered = "the host was deregistered while it ran this"
 
 // DeregisterHost implements store.Hosts.
 func (s *Store) DeregisterHost(ctx context.Context, name string, at time.Time) (deployments []string, err error) {
-	err = s.update(ctx, func(t *tx) error {
+	err = s.updateIdentities(ctx, func(t *tx) error {
 		err := t.must(`UPDATE hosts SET deregistered_at = $2 WHERE name = $1 AND deregistered_at = 0`, name, micros(at))
 		if err != nil {
 			return err

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"grapnel/internal/awsapi"
@@ -56,9 +55,8 @@ func (s *Store) DeleteJoinToken(ctx context.Context, id string) error {
 }
 
 // Join implements store.JoinTokens.
-func (s *Store) Join(ctx context.Context, j store.Join) (replaced string, err error) {
-	err = s.update(ctx, func(t *tx) error {
-		replaced = ""
+func (s *Store) Join(ctx context.Context, j store.Join) error {
+	err := s.updateIdentities(ctx, func(t *tx) error {
 		token, err := one(t, scanJoinToken, selectJoinToken+`WHERE id = $1 {{lock}}`, j.Token)
 		switch {
 		case err != nil:
@@ -68,7 +66,7 @@ func (s *Store) Join(ctx context.Context, j store.Join) (replaced string, err er
 		case token.Attempt == nil:
 			err = join(t, j)
 		default:
-			replaced, err = rejoin(t, j, token)
+			err = rejoin(t, j, token)
 		}
 		if err != nil {
 			return err
@@ -76,7 +74,7 @@ func (s *Store) Join(ctx context.Context, j store.Join) (replaced string, err er
 		return t.must(`UPDATE join_tokens SET used_at = CASE WHEN used_at = 0 THEN $2 ELSE used_at END, used_by = $3, attempt = $4, access_key = $5
 			WHERE id = $1`, j.Token, micros(j.At), j.User.Name, j.Attempt, j.Key.ID)
 	})
-	return replaced, about(err, "join with token %s", j.Token)
+	return about(err, "join with token %s", j.Token)
 }
 
 // join stores a host that is new.
@@ -100,19 +98,18 @@ func join(t *tx, j store.Join) error {
 
 // rejoin gives a host whose reply was lost another key in place of the first. The host and its user must still be those
 // that the token made.
-func rejoin(t *tx, j store.Join, token store.JoinToken) (replaced string, err error) {
+func rejoin(t *tx, j store.Join, token store.JoinToken) error {
 	if !bytes.Equal(token.Attempt, j.Attempt) || awsapi.Value(token.Info.UsedBy) != j.User.Name {
-		return "", store.ErrEnded
+		return store.ErrEnded
 	}
-	replaced, err = one(t, column[string], `DELETE FROM access_keys WHERE user_name = $1
-		AND id = (SELECT access_key FROM join_tokens WHERE id = $2)
-		AND EXISTS (SELECT 1 FROM hosts WHERE name = $1 AND arn = $3 AND deregistered_at = 0) RETURNING id`,
+	err := t.must(`DELETE FROM access_keys WHERE user_name = $1 AND id = (SELECT access_key FROM join_tokens WHERE id = $2)
+		AND EXISTS (SELECT 1 FROM hosts WHERE name = $1 AND arn = $3 AND deregistered_at = 0)`,
 		j.User.Name, j.Token, awsapi.Value(j.Host.Info.IamUserArn))
 	if errors.Is(err, store.ErrNotFound) {
-		return "", store.ErrEnded // rotated, deleted or deregistered since
+		return store.ErrEnded // rotated, deleted or deregistered since
 	}
 	if err != nil {
-		return "", fmt.Errorf("replace the first access key: %w", err)
+		return err
 	}
-	return replaced, insertAccessKey(t, j.Key)
+	return insertAccessKey(t, j.Key)
 }

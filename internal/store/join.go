@@ -32,10 +32,9 @@ type JoinTokens interface {
 	JoinTokens(ctx context.Context) ([]JoinToken, error) // newest first
 	DeleteJoinToken(ctx context.Context, id string) error
 	// Join uses up a token and stores the host with its user, access key and tags, all or nothing. The same attempt with the
-	// same name may come again as long as the token lives: its key takes the place of the one given before, and replaced is
-	// the id of that one. ErrNotFound without the token; ErrEnded when it is expired or was used by another attempt;
+	// same name may come again as long as the token lives: its key takes the place of the one given before. ErrNotFound without the token; ErrEnded when it is expired or was used by another attempt;
 	// *JoinNameError when the host or its user exists already.
-	Join(ctx context.Context, j Join) (replaced string, err error)
+	Join(ctx context.Context, j Join) error
 }
 
 // JoinNameError says that the name of a host that wants to join is taken.
