@@ -28,7 +28,7 @@ func (a *API) registerOnPremisesInstance(ctx context.Context, in *awsapi.Registe
 		InstanceName:  &name,
 		IamUserArn:    in.IamUserArn,
 		IamSessionArn: in.IamSessionArn,
-		InstanceArn:   new(a.arns.instance(name) + "_" + suffix()),
+		InstanceArn:   new(a.arns.instance(&name) + "_" + suffix()),
 		RegisterTime:  awsapi.At(time.Now()),
 		Tags:          []awsapi.Tag{},
 	}})

@@ -56,6 +56,8 @@ In the environment and in the file, several are separated by commas.`,
 	f.Var(&o.Limits, "limit", "another value than AWS's for a limit; may be repeated")
 	f.StringVar(&o.RootAccessKeyID, "root-access-key-id", "", "root access key (default: made at the first start)")
 	f.StringVar(&o.RootSecretAccessKey, "root-secret-access-key", "", "its secret; better set as GRAPNEL_ROOT_SECRET_ACCESS_KEY than as a flag")
+	f.Float64Var(&o.RateLimit, "rate-limit", server.DefaultRateLimit, "requests a second for each user, of which a host may make a quarter; 0 for any number. Root is never held back")
+	f.IntVar(&o.MaxConnections, "max-connections", 0, "connections at a time (default: what the limit of open files leaves)")
 	f.BoolVar(&verbose, "verbose", false, "log every request")
 	return cmd
 }

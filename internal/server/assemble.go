@@ -51,6 +51,13 @@ func (s *Server) assemble(ctx context.Context, identities *auth.Auth, key *seal.
 	api.New(api.Options{
 		Store: s.store, Region: s.opts.Region, AccountID: s.opts.AccountID, TokenKey: key.Derive("page-tokens"), Wake: s.engine.Wake,
 		Deregistered: func(name string) { s.hosts.Issued([]string{name}) }, Limits: s.opts.Limits,
+		Authorize: func(ctx context.Context, action, resource string) error {
+			err := identities.Allow(ctx, auth.FromContext(ctx), action, resource)
+			if denied := (*auth.DeniedError)(nil); errors.As(err, &denied) {
+				return awsjson.Errorf(awsjson.AccessDeniedException, "%s", denied.Error())
+			}
+			return err
+		},
 	}).Register(operations)
 	objectsHandler := objects.New(s.bundles, objects.Options{
 		Region: s.opts.Region, Domain: s.opts.Domain, Log: s.opts.Log,
@@ -66,10 +73,10 @@ func (s *Server) assemble(ctx context.Context, identities *auth.Auth, key *seal.
 
 	open := s.newOpen(registry)
 	rt := &router{
-		open: open, auth: identities, verifier: &sigv4.Verifier{MaxBody: maxJSONBody}, region: s.opts.Region, log: s.opts.Log,
+		open: open, auth: identities, verifier: &sigv4.Verifier{MaxBody: maxJSONBody}, limits: newLimits(s.opts.RateLimit, registry), region: s.opts.Region, log: s.opts.Log,
 	}
 	rt.services = map[string]service{
-		"codedeploy": {handler: operations, refuse: rt.refuseJSON, target: awsapi.Prefix, allow: rt.allow("codedeploy")},
+		"codedeploy": {handler: operations, refuse: rt.refuseJSON, target: awsapi.Prefix},
 		"s3":         {handler: open.agentBucket(objectsHandler), refuse: rt.refuseS3, anyRegion: true, uploads: true},
 		"iam":        {handler: iamHandler, refuse: rt.refuseQuery, anyRegion: true},
 		"sts":        {handler: stsHandler, refuse: rt.refuseQuery, anyRegion: true},

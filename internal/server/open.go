@@ -32,6 +32,9 @@ type open struct {
 	failed func(r *http.Request, err error)
 }
 
+// maxScrapes is how many requests for metrics are answered at a time: collecting them costs a thousand times what asking does.
+const maxScrapes = 4
+
 func (s *Server) newOpen(registry *prometheus.Registry) *open {
 	o := &open{mux: http.NewServeMux(), domain: s.opts.Domain}
 	o.files = packages.New(packages.Options{Dir: s.opts.Packages, PublicURL: s.opts.PublicURL, CA: s.caFile()})
@@ -40,7 +43,7 @@ func (s *Server) newOpen(registry *prometheus.Registry) *open {
 	}
 	o.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("ok\n")) })
 	o.mux.HandleFunc("GET /readyz", s.ready)
-	o.mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	o.mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes}))
 	o.mux.HandleFunc("GET "+packages.Prefix+"{name}", o.latest)
 	return o
 }

@@ -35,7 +35,7 @@ const drainTime = 20 * time.Second
 const (
 	headerTimeout = 10 * time.Second
 	idleTimeout   = 2 * time.Minute
-	maxHeader     = 64 << 10 // bytes
+	maxHeader     = 16 << 10 // bytes; a presigned URL with a session token has 3 KiB
 )
 
 // Server is a control plane that listens, and serves once Run is called.
@@ -88,7 +88,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s.store.Quotas = o.Limits.Quotas()
-	identities := auth.New(auth.Options{Store: s.store, Key: key, AccountID: o.AccountID})
+	identities := auth.New(auth.Options{Store: s.store, Key: key, Region: o.Region, AccountID: o.AccountID})
 	if s.root, err = identities.EnsureRoot(ctx, o.RootAccessKeyID, o.RootSecretAccessKey); err != nil {
 		return nil, err
 	}
@@ -99,8 +99,10 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if err := s.encrypt(); err != nil {
 		return nil, err
 	}
+	places := newConnections(s.listener, o.maxConnections(), o.Log)
+	s.listener = places
 	s.http = &http.Server{
-		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		Handler: handler, ConnState: places.changed, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
 		// HTTP/2 costs three times the memory for each waiting agent.
 		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},

@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"grapnel/internal/server"
 	"grapnel/test/harness"
 )
 
@@ -20,10 +23,11 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
+			env.Values[ownTest{}] = env.T()
 			env.Setenv("PATH", filepath.Dir(harness.Path("grapnel"))+string(os.PathListSeparator)+env.Getenv("PATH"))
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"waitfor": waitFor, "mode": mode},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"waitfor": waitFor, "mode": mode, "server": startServer, "keep": keep},
 	})
 }
 
@@ -57,4 +61,41 @@ func mode(ts *testscript.TestScript, neg bool, args []string) {
 	if got := fmt.Sprintf("%04o", info.Mode().Perm()); got != args[0] {
 		ts.Fatalf("%s has mode %s, want %s", args[1], got, args[0])
 	}
+}
+
+// ownTest is the key of a script's own test among its values.
+type ownTest struct{}
+
+// startServer starts a server in the folder data, with the arguments it is given, and sets the environment that the server
+// prints. URL is its address.
+func startServer(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("usage: server [flag...]")
+	}
+	t, ok := ts.Value(ownTest{}).(testing.TB)
+	if !ok {
+		ts.Fatalf("a script is no test")
+	}
+	s := harness.StartServer(t, ts.MkAbs("data"), args...)
+	for name, value := range s.Env {
+		ts.Setenv(name, value)
+	}
+	ts.Setenv("URL", s.URL)
+	if slices.Contains(args, "--tls") {
+		ts.Setenv("AWS_CA_BUNDLE", server.CAFile(s.Dir))
+	}
+}
+
+// keep sets a variable to what a regular expression captures in what the last command wrote to stdout.
+func keep(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: keep VARIABLE regexp")
+	}
+	pattern, err := regexp.Compile(args[1])
+	ts.Check(err)
+	found := pattern.FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(found) != 2 {
+		ts.Fatalf("stdout has nothing like %s", args[1])
+	}
+	ts.Setenv(args[0], found[1])
 }
