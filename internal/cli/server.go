@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"runtime"
 
 	"github.com/spf13/cobra"
@@ -78,9 +79,11 @@ func newLog(w io.Writer, verbose bool) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
 }
 
-// printExports prints what points the aws CLI and every SDK at the server.
+// printExports prints what points the aws CLI and every SDK at the server, all at once: whoever reads one line has them all.
 func printExports(w io.Writer, s *server.Server) {
+	var lines strings.Builder
 	for _, v := range s.Environment() {
-		fmt.Fprintln(w, "export "+v)
+		fmt.Fprintln(&lines, "export "+v)
 	}
+	io.WriteString(w, lines.String()) //nolint:errcheck // a server does not end because nobody reads its greeting
 }
