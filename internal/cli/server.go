@@ -5,8 +5,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"strings"
 	"runtime"
+	"strings"
 
 	"github.com/spf13/cobra"
 
