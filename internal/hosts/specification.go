@@ -163,9 +163,11 @@ type document struct {
 	DeploymentType       string
 	AgentActionOverrides actionOverrides
 	Revision             revision
-	HostIdentifier       string
-	ExpiresAt            time.Time
-	LogStream            *logStream `json:",omitzero"`
+	// ReuseArchiveFromDeploymentId names the deployment whose archive on the host is the revision (agent.md 10.5).
+	ReuseArchiveFromDeploymentId string `json:",omitzero"`
+	HostIdentifier               string
+	ExpiresAt                    time.Time
+	LogStream                    *logStream `json:",omitzero"`
 }
 
 // logStream says how many bytes of updates one command may send.
@@ -208,6 +210,9 @@ func newDocument(d store.Deployment, caller Caller, expires time.Time) (document
 		Revision:            revision,
 		HostIdentifier:      caller.ARN,
 		ExpiresAt:           expires,
+	}
+	if d.Info.DeploymentMode == awsapi.DeploymentModeRestart {
+		doc.ReuseArchiveFromDeploymentId = d.Facts.LastGood
 	}
 	if doc.DeploymentType == "" {
 		doc.DeploymentType = string(awsapi.DeploymentTypeInPlace)

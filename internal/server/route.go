@@ -167,7 +167,7 @@ func (rt *router) authenticate(r *http.Request, q *sigv4.Request) (*http.Request
 	if err := rt.limits.claim(claim, now); err != nil {
 		return nil, auth.Identity{}, err
 	}
-	id, secret, err := rt.auth.Lookup(r.Context(), q.Scope.AccessKeyID)
+	id, secret, err := rt.auth.Lookup(r.Context(), q.Scope.AccessKeyID, q.Token)
 	if err == nil {
 		r, err = rt.verifier.Verify(q, secret, now)
 	}

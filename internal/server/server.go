@@ -88,7 +88,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s.store.Quotas = o.Limits.Quotas()
-	identities := auth.New(auth.Options{Store: s.store, Key: key, AccountID: o.AccountID})
+	identities := auth.New(auth.Options{Store: s.store, Key: key, Region: o.Region, AccountID: o.AccountID})
 	if s.root, err = identities.EnsureRoot(ctx, o.RootAccessKeyID, o.RootSecretAccessKey); err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ func (s *Store) RegisterHost(ctx context.Context, h store.Host) error {
 	i := h.Info
 	name, arn := awsapi.Value(i.InstanceName), cmp.Or(awsapi.Value(i.IamUserArn), awsapi.Value(i.IamSessionArn))
 	i.Tags = nil
-	err := s.update(ctx, func(t *tx) error {
+	err := s.updateIdentities(ctx, func(t *tx) error {
 		holder, err := one(t, column[string], `SELECT name FROM hosts WHERE arn = $1 AND deregistered_at = 0 {{lock}}`, arn)
 		switch {
 		case err == nil && holder == name:
@@ -73,7 +73,7 @@ const deregistered = "the host was deregistered while it ran this"
 
 // DeregisterHost implements store.Hosts.
 func (s *Store) DeregisterHost(ctx context.Context, name string, at time.Time) (deployments []string, err error) {
-	err = s.update(ctx, func(t *tx) error {
+	err = s.updateIdentities(ctx, func(t *tx) error {
 		err := t.must(`UPDATE hosts SET deregistered_at = $2 WHERE name = $1 AND deregistered_at = 0`, name, micros(at))
 		if err != nil {
 			return err
