@@ -29,6 +29,7 @@ type Identity struct {
 	User string // the user's name; "" for root and sessions
 	Role string // the name of the role that a session has taken on, else ""
 	Host string // the registered host's name; "" unless Kind is Host
+	Key  string // the id of the access key that signed the request; set by whoever verified it
 }
 
 type contextKey struct{}

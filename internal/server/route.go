@@ -152,6 +152,7 @@ func (rt *router) admit(r *http.Request, q *sigv4.Request, svc service) (*http.R
 	if err := rt.limits.identity(id, time.Now()); err != nil {
 		return verified, err
 	}
+	id.Key = q.Scope.AccessKeyID
 	verified = verified.WithContext(auth.NewContext(verified.Context(), id))
 	if svc.allow == nil {
 		return verified, nil

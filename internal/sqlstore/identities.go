@@ -19,12 +19,13 @@ func (s *Store) IdentityVersion() uint64 { return s.identities.Load() }
 
 // CreateUser implements store.Identities.
 func (s *Store) CreateUser(ctx context.Context, u store.User) error {
-	err := s.updateIdentities(ctx, func(t *tx) error {
-		_, err := t.exec(`INSERT INTO users (name, path, id, created_at) VALUES ($1, $2, $3, $4)`,
-			u.Name, u.Path, u.ID, micros(u.CreatedAt))
-		return exists(err)
-	})
+	err := s.updateIdentities(ctx, func(t *tx) error { return insertUser(t, u) })
 	return about(err, "user %s", u.Name)
+}
+
+func insertUser(t *tx, u store.User) error {
+	_, err := t.exec(`INSERT INTO users (name, path, id, created_at) VALUES ($1, $2, $3, $4)`, u.Name, u.Path, u.ID, micros(u.CreatedAt))
+	return exists(err)
 }
 
 const selectUser = `SELECT name, path, id, created_at FROM users `
@@ -63,15 +64,17 @@ func inUse(err error) error {
 
 // CreateAccessKey implements store.Identities.
 func (s *Store) CreateAccessKey(ctx context.Context, k store.AccessKey) error {
-	err := s.updateIdentities(ctx, func(t *tx) error {
-		_, err := t.exec(`INSERT INTO access_keys (id, user_name, secret, active, created_at) VALUES ($1, nullif($2, ''), $3, $4, $5)`,
-			k.ID, k.User, k.Secret, k.Active, micros(k.CreatedAt))
-		if isReferenced(err) {
-			return store.ErrNotFound
-		}
-		return exists(err)
-	})
+	err := s.updateIdentities(ctx, func(t *tx) error { return insertAccessKey(t, k) })
 	return about(err, "access key %s of user %s", k.ID, k.User)
+}
+
+func insertAccessKey(t *tx, k store.AccessKey) error {
+	_, err := t.exec(`INSERT INTO access_keys (id, user_name, secret, active, created_at) VALUES ($1, nullif($2, ''), $3, $4, $5)`,
+		k.ID, k.User, k.Secret, k.Active, micros(k.CreatedAt))
+	if isReferenced(err) {
+		return store.ErrNotFound
+	}
+	return exists(err)
 }
 
 const selectAccessKey = `SELECT id, coalesce(user_name, ''), secret, active, created_at FROM access_keys `
@@ -110,6 +113,25 @@ func (s *Store) DeleteAccessKey(ctx context.Context, user, id string) error {
 		return t.must(`DELETE FROM access_keys `+ofUser+` AND id = $2`, user, id)
 	})
 	return about(err, "access key %s of user %s", id, user)
+}
+
+// ReplaceAccessKeys implements store.Identities.
+func (s *Store) ReplaceAccessKeys(ctx context.Context, user, keep string, add ...store.AccessKey) error {
+	err := s.updateIdentities(ctx, func(t *tx) error {
+		if _, err := one(t, column[string], `SELECT id FROM access_keys `+ofUser+` AND id = $2 {{lock}}`, user, keep); err != nil {
+			return err
+		}
+		if _, err := t.exec(`DELETE FROM access_keys `+ofUser+` AND id <> $2`, user, keep); err != nil {
+			return err
+		}
+		for _, k := range add {
+			if err := insertAccessKey(t, k); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return about(err, "access key %s of user %s", keep, user)
 }
 
 // CreateRole implements store.Identities.

@@ -27,6 +27,10 @@ var (
 	ErrConflict = errors.New("changed in between")
 	// ErrEnded says that a deployment or a Work has ended and takes no more facts.
 	ErrEnded = errors.New("ended already")
+	// ErrFull says that there are as many as there may be.
+	ErrFull = errors.New("full")
+	// ErrNoToken says that there is no GitHub token of that name.
+	ErrNoToken = errors.New("no such token")
 )
 
 // BusyError says that a deployment group has a live deployment.
@@ -395,6 +399,9 @@ type Identities interface {
 	AccessKeys(ctx context.Context, user string) ([]AccessKey, error)
 	SetAccessKeyActive(ctx context.Context, user, id string, active bool) error // ErrNotFound
 	DeleteAccessKey(ctx context.Context, user, id string) error                 // ErrNotFound
+	// ReplaceAccessKeys deletes every key of a user but the one to keep, and adds others, all or nothing. ErrNotFound when the
+	// user has not the key to keep.
+	ReplaceAccessKeys(ctx context.Context, user, keep string, add ...AccessKey) error
 
 	CreateRole(ctx context.Context, r Role) error // ErrExists
 	Role(ctx context.Context, name string) (Role, error)
@@ -428,6 +435,9 @@ type Store interface {
 	Logs
 	Identities
 	Secrets
+	JoinTokens
+	GitHubTokens
+	AuditLog
 	Ping(ctx context.Context) error
 	Close() error
 }
