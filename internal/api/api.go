@@ -25,6 +25,7 @@ type Store interface {
 	store.Revisions
 	store.Hosts
 	store.Deployments
+	store.GitHubTokens
 	// Complete is that of store.Commands: a hook's report ends a Work as a host's does.
 	Complete(ctx context.Context, work string, status deploy.WorkStatus, d deploy.Diagnostics, at time.Time) error
 }
@@ -34,6 +35,7 @@ type Options struct {
 	Store     Store
 	Region    string                  // in ARNs
 	AccountID string                  // in ARNs, twelve digits
+	Sealer    Sealer                  // of GitHub tokens
 	TokenKey  []byte                  // signs page tokens; the same on every server that shares the store
 	Wake      func(deployment string) // tells the engine that something about the deployment has changed
 	// Authorize returns nil if the caller, who is in the context, may perform an action such as "codedeploy:GetDeployment"
@@ -50,6 +52,7 @@ type API struct {
 	store        Store
 	arns         arns
 	pages        pages
+	sealer       Sealer
 	wake         func(string)
 	authorize    func(ctx context.Context, action, resource string) error
 	deregistered func(string)
@@ -63,6 +66,7 @@ func New(opts Options) *API {
 		store:        opts.Store,
 		arns:         arns{region: opts.Region, account: opts.AccountID},
 		pages:        pages{key: opts.TokenKey},
+		sealer:       opts.Sealer,
 		wake:         opts.Wake,
 		authorize:    opts.Authorize,
 		deregistered: opts.Deregistered,

@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -251,18 +250,6 @@ func TestEveryOperationIsThere(t *testing.T) {
 		var e *awsjson.Error
 		if errors.As(err, &e) && (e.Name == awsjson.UnknownOperationException || e.Status != http.StatusBadRequest || !declared(op.Name, e.Name)) {
 			t.Errorf("%s: %v", op.Name, err)
-		}
-	}
-}
-
-// What is not there yet says so, with a name that the model declares.
-func TestNotAvailableYet(t *testing.T) {
-	t.Parallel()
-	s := serve(t)
-	for _, operation := range []string{"ListGitHubAccountTokenNames", "DeleteGitHubAccountToken"} {
-		name, message := s.call(operation, fields{}, nil)
-		if name != awsapi.OperationNotSupportedException || !strings.Contains(message, "not available on this server yet") {
-			t.Errorf("%s: %s: %s", operation, name, message)
 		}
 	}
 }

@@ -45,6 +45,9 @@ func (a *API) createDeployment(ctx context.Context, in *awsapi.CreateDeploymentI
 	if err := checkPlatform(in, revision, group.Info); err != nil {
 		return nil, err
 	}
+	if err := a.checkGitHubToken(ctx, *group.Info.DeploymentGroupId, revision); err != nil {
+		return nil, err
+	}
 	config, err := a.configOf(ctx, in, group.Info)
 	if err != nil {
 		return nil, err

@@ -53,6 +53,8 @@ In the environment and in the file, several are separated by commas.`,
 	f.StringVar(&o.TLSKey, "tls-key", "", "PEM file of its key")
 	f.StringVar(&o.TLS, "tls", "", `"self-signed" makes a certificate authority in the data folder`)
 	f.BoolVar(&o.Insecure, "insecure", false, "allow plain HTTP on an address that is not loopback")
+	f.IPNetSliceVar(&o.TrustedProxies, "trusted-proxy", nil, "believe X-Forwarded-For of the proxies in these CIDR blocks")
+	f.DurationVar(&o.AuditKeep, "audit-keep", server.DefaultAuditKeep, "how long audit records are kept")
 	f.Var(&o.Limits, "limit", "another value than AWS's for a limit; may be repeated")
 	f.StringVar(&o.RootAccessKeyID, "root-access-key-id", "", "root access key (default: made at the first start)")
 	f.StringVar(&o.RootSecretAccessKey, "root-secret-access-key", "", "its secret; better set as GRAPNEL_ROOT_SECRET_ACCESS_KEY than as a flag")
