@@ -49,8 +49,8 @@ func (w *world) post(target, contentType, body string) reply {
 	return reply{resp.StatusCode, resp.Header, string(data)}
 }
 
-// raw calls an operation with a body of one's own.
-func (w *world) raw(operation, body string) reply {
+// wire calls an operation with a body of one's own.
+func (w *world) wire(operation, body string) reply {
 	return w.post(targetPrefix+operation, jsonType, body)
 }
 
@@ -89,25 +89,25 @@ func TestRequestsAndErrors(t *testing.T) {
 		ids[r.header.Get("X-Amzn-RequestId")] = true
 		requests++
 	}
-	good := w.raw("CreateApplication", `{"applicationName":"shop"}`)
+	good := w.wire("CreateApplication", `{"applicationName":"shop"}`)
 	if good.status != http.StatusOK || good.header.Get("Content-Type") != jsonType || good.members(t)["applicationId"] == nil {
 		t.Errorf("W1: got %d %s %v", good.status, good.body, good.header)
 	}
 	ids[good.header.Get("X-Amzn-RequestId")] = true
-	refused("W2", w.raw("CreateEverything", `{}`), "UnknownOperationException")
+	refused("W2", w.wire("CreateEverything", `{}`), "UnknownOperationException")
 	refused("W3", w.post("CodeDeploy_20991231.GetApplication", jsonType, `{}`), "UnknownOperationException")
 	refused("W3: no prefix", w.post("GetApplication", jsonType, `{}`), "UnknownOperationException")
 	refused("another content type", w.post(targetPrefix+"ListApplications", "application/json", `{}`), "UnknownOperationException")
 	for _, body := range []string{`{"applicationName":`, `["shop"]`, `{} {}`, `nonsense`} {
-		refused("W4: "+body, w.raw("GetApplication", body), "SerializationException")
+		refused("W4: "+body, w.wire("GetApplication", body), "SerializationException")
 	}
 	for _, body := range []string{`{"applicationName":5}`, `{"applicationName":["shop"]}`, `{"applicationName":{"a":1}}`} {
-		refused("W5: "+body, w.raw("GetApplication", body), "SerializationException")
+		refused("W5: "+body, w.wire("GetApplication", body), "SerializationException")
 	}
-	refused("W5: boolean", w.raw("StopDeployment", `{"autoRollbackEnabled":"yes"}`), "SerializationException")
-	refused("W5: list", w.raw("BatchGetApplications", `{"applicationNames":"shop"}`), "SerializationException")
-	refused("W6", w.raw("GetApplication", `{"applicationName":"none"}`), "ApplicationDoesNotExistException")
-	refused("W6", w.raw("GetApplication", `{}`), "ApplicationNameRequiredException")
+	refused("W5: boolean", w.wire("StopDeployment", `{"autoRollbackEnabled":"yes"}`), "SerializationException")
+	refused("W5: list", w.wire("BatchGetApplications", `{"applicationNames":"shop"}`), "SerializationException")
+	refused("W6", w.wire("GetApplication", `{"applicationName":"none"}`), "ApplicationDoesNotExistException")
+	refused("W6", w.wire("GetApplication", `{}`), "ApplicationNameRequiredException")
 	if len(ids) != requests || ids[""] {
 		t.Errorf("W9: %d requests have %d ids: %v", requests, len(ids), ids)
 	}
@@ -128,7 +128,7 @@ func TestMembers(t *testing.T) {
 	id := w.deploy("shop", "prod", bundle("shop/1.zip"))
 	after := time.Now()
 
-	seconds := regexp.MustCompile(`"createTime":([0-9]+(?:\.[0-9]{1,3})?)[,}]`).FindStringSubmatch(w.raw("GetDeployment", `{"deploymentId":"`+id+`"}`).body)
+	seconds := regexp.MustCompile(`"createTime":([0-9]+(?:\.[0-9]{1,3})?)[,}]`).FindStringSubmatch(w.wire("GetDeployment", `{"deploymentId":"`+id+`"}`).body)
 	if seconds == nil {
 		t.Fatal("W12: createTime is no number of at most three digits behind the point")
 	}
@@ -142,7 +142,7 @@ func TestMembers(t *testing.T) {
 		return fmt.Sprintf("%d.%03d", at/1000, at%1000)
 	}
 	listed := func(from, to string) bool {
-		r := w.raw("ListDeployments", `{"createTimeRange":{"start":`+from+`,"end":`+to+`}}`)
+		r := w.wire("ListDeployments", `{"createTimeRange":{"start":`+from+`,"end":`+to+`}}`)
 		if r.status != http.StatusOK {
 			t.Errorf("W13: from %s to %s: %s", from, to, r.body)
 		}
@@ -161,17 +161,17 @@ func TestMembers(t *testing.T) {
 		}
 	}
 
-	odd := w.raw("CreateApplication", `{"applicationName":"odd","computePlatform":null,"tags":null,"colour":{"deep":[1,{}]},"ApplicationName":"other"}`)
+	odd := w.wire("CreateApplication", `{"applicationName":"odd","computePlatform":null,"tags":null,"colour":{"deep":[1,{}]},"ApplicationName":"other"}`)
 	if odd.status != http.StatusOK {
 		t.Errorf("W15: %s", odd.body)
 	}
-	if r := w.raw("GetApplication", `{"applicationName":"odd"}`); !strings.Contains(r.body, `"computePlatform":"Server"`) || strings.Contains(r.body, "null") {
+	if r := w.wire("GetApplication", `{"applicationName":"odd"}`); !strings.Contains(r.body, `"computePlatform":"Server"`) || strings.Contains(r.body, "null") {
 		t.Errorf("W15: null is not absent: %s", r.body)
 	}
-	if name := w.raw("CreateApplication", `{"applicationName":null}`).errorName(t); name != "ApplicationNameRequiredException" {
+	if name := w.wire("CreateApplication", `{"applicationName":null}`).errorName(t); name != "ApplicationNameRequiredException" {
 		t.Errorf("W15: a required member that is null: %q", name)
 	}
-	if r := w.raw("ListDeployments", `{"applicationName":null,"deploymentGroupName":null,"nextToken":null}`); !strings.Contains(r.body, id) {
+	if r := w.wire("ListDeployments", `{"applicationName":null,"deploymentGroupName":null,"nextToken":null}`); !strings.Contains(r.body, id) {
 		t.Errorf("W15: filters that are null filter: %s", r.body)
 	}
 }
@@ -193,14 +193,14 @@ func TestCasing(t *testing.T) {
 		}
 	}
 	const arn = "arn:aws:codedeploy:us-east-1:123456789012:application:shop"
-	has(w.raw("GetDeployment", `{"deploymentId":"`+id+`"}`),
+	has(w.wire("GetDeployment", `{"deploymentId":"`+id+`"}`),
 		`"deploymentOverview":{`, `"Pending":0`, `"InProgress":1`, `"Succeeded":0`, `"Failed":0`, `"Skipped":0`, `"Ready":0`)
-	equal(t, "TagResource", w.raw("TagResource", `{"ResourceArn":"`+arn+`","Tags":[{"Key":"team","Value":"red"},{"Key":"tier","Value":"1"}]}`).body, "{}")
-	equal(t, "UntagResource", w.raw("UntagResource", `{"ResourceArn":"`+arn+`","TagKeys":["tier"]}`).body, "{}")
-	equal(t, "ListTagsForResource", w.raw("ListTagsForResource", `{"ResourceArn":"`+arn+`"}`).body, `{"Tags":[{"Key":"team","Value":"red"}]}`)
-	equal(t, "a name in the other case", w.raw("ListTagsForResource", `{"resourceArn":"`+arn+`"}`).errorName(t), "ResourceArnRequiredException")
-	has(w.raw("GetOnPremisesInstance", `{"instanceName":"web-1"}`), `"tags":[{"Key":"app","Value":"shop"}]`)
-	has(w.raw("GetDeploymentGroup", `{"applicationName":"shop","deploymentGroupName":"prod"}`),
+	equal(t, "TagResource", w.wire("TagResource", `{"ResourceArn":"`+arn+`","Tags":[{"Key":"team","Value":"red"},{"Key":"tier","Value":"1"}]}`).body, "{}")
+	equal(t, "UntagResource", w.wire("UntagResource", `{"ResourceArn":"`+arn+`","TagKeys":["tier"]}`).body, "{}")
+	equal(t, "ListTagsForResource", w.wire("ListTagsForResource", `{"ResourceArn":"`+arn+`"}`).body, `{"Tags":[{"Key":"team","Value":"red"}]}`)
+	equal(t, "a name in the other case", w.wire("ListTagsForResource", `{"resourceArn":"`+arn+`"}`).errorName(t), "ResourceArnRequiredException")
+	has(w.wire("GetOnPremisesInstance", `{"instanceName":"web-1"}`), `"tags":[{"Key":"app","Value":"shop"}]`)
+	has(w.wire("GetDeploymentGroup", `{"applicationName":"shop","deploymentGroupName":"prod"}`),
 		`"onPremisesInstanceTagFilters":[{"Key":"app","Value":"shop","Type":"KEY_AND_VALUE"}]`)
 }
 
@@ -212,7 +212,7 @@ func TestEveryOperationIsKnown(t *testing.T) {
 		t.Errorf("the model has %d operations", n)
 	}
 	for _, op := range awsapi.Operations {
-		if r := w.raw(op.Name, `{}`); r.status >= 500 || r.errorName(t) == "UnknownOperationException" {
+		if r := w.wire(op.Name, `{}`); r.status >= 500 || r.errorName(t) == "UnknownOperationException" {
 			t.Errorf("%s: %d %s", op.Name, r.status, r.body)
 		}
 	}
