@@ -11,7 +11,9 @@ import (
 // Codes of errors that belong to the protocol and not to an operation.
 const (
 	AccessDenied               = "AccessDenied" // 403
+	ExpiredToken               = "ExpiredToken"
 	IncompleteSignature        = "IncompleteSignature"
+	Throttling                 = "Throttling"
 	InternalFailure            = "InternalFailure"
 	InvalidAction              = "InvalidAction"
 	InvalidClientTokenID       = "InvalidClientTokenId"

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -53,9 +54,13 @@ In the environment and in the file, several are separated by commas.`,
 	f.StringVar(&o.TLSKey, "tls-key", "", "PEM file of its key")
 	f.StringVar(&o.TLS, "tls", "", `"self-signed" makes a certificate authority in the data folder`)
 	f.BoolVar(&o.Insecure, "insecure", false, "allow plain HTTP on an address that is not loopback")
+	f.IPNetSliceVar(&o.TrustedProxies, "trusted-proxy", nil, "believe X-Forwarded-For of the proxies in these CIDR blocks")
+	f.DurationVar(&o.AuditKeep, "audit-keep", server.DefaultAuditKeep, "how long audit records are kept")
 	f.Var(&o.Limits, "limit", "another value than AWS's for a limit; may be repeated")
 	f.StringVar(&o.RootAccessKeyID, "root-access-key-id", "", "root access key (default: made at the first start)")
 	f.StringVar(&o.RootSecretAccessKey, "root-secret-access-key", "", "its secret; better set as GRAPNEL_ROOT_SECRET_ACCESS_KEY than as a flag")
+	f.Float64Var(&o.RateLimit, "rate-limit", server.DefaultRateLimit, "requests a second for each user, of which a host may make a quarter; 0 for any number. Root is never held back")
+	f.IntVar(&o.MaxConnections, "max-connections", 0, "connections at a time (default: what the limit of open files leaves)")
 	f.BoolVar(&verbose, "verbose", false, "log every request")
 	return cmd
 }
@@ -76,9 +81,11 @@ func newLog(w io.Writer, verbose bool) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
 }
 
-// printExports prints what points the aws CLI and every SDK at the server.
+// printExports prints what points the aws CLI and every SDK at the server, all at once: whoever reads one line has them all.
 func printExports(w io.Writer, s *server.Server) {
+	var lines strings.Builder
 	for _, v := range s.Environment() {
-		fmt.Fprintln(w, "export "+v)
+		fmt.Fprintln(&lines, "export "+v)
 	}
+	io.WriteString(w, lines.String()) //nolint:errcheck // a server does not end because nobody reads its greeting
 }

@@ -34,6 +34,9 @@ type Store interface {
 // ErrDenied is what Options.Authorize wraps to refuse a request.
 var ErrDenied = errors.New("access denied")
 
+// ErrSlowDown is what an error wraps that asks the client to wait and try again, for WriteError.
+var ErrSlowDown = errors.New("reduce your request rate")
+
 // DefaultMaxObject is S3's limit on a body in one request, in bytes.
 const DefaultMaxObject = 5 << 30
 

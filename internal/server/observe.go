@@ -62,19 +62,39 @@ func (o *observer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	o.underWay.Inc()
 	defer o.underWay.Dec()
-	rec := &recorder{ResponseWriter: w, status: http.StatusOK}
+	rec := newRecorder(w)
 	o.next.ServeHTTP(rec, r)
 	o.seconds.WithLabelValues(rec.service, rec.operation, strconv.Itoa(rec.status)).Observe(time.Since(start).Seconds())
 	o.log.Debug("request", "service", rec.service, "operation", rec.operation, "method", r.Method, "path", r.URL.Path, "status", rec.status,
 		"took", time.Since(start), "from", r.RemoteAddr, "request", w.Header().Get("X-Amzn-Requestid"))
 }
 
-// recorder remembers what became of a request. The router names the service and the operation when both are known to it:
-// what a sender writes must not become a label, because every new value costs memory for good.
+// recorder remembers what became of a request, and gives up clients that do not read the reply. The router names the service
+// and the operation when both are known to it: what a sender writes must not become a label, because every new value costs
+// memory for good.
 type recorder struct {
 	http.ResponseWriter
+	conn               *http.ResponseController
 	status             int
 	service, operation string
+}
+
+// A client may take writeTimeout to read writePart bytes of a reply, or what the system does not buffer of them. A held poll
+// writes nothing, and a long download goes on as long as it is read.
+const (
+	writeTimeout = 30 * time.Second
+	writePart    = 64 << 10
+)
+
+// newRecorder lifts the deadline that the last reply on the connection has left.
+func newRecorder(w http.ResponseWriter) *recorder {
+	r := &recorder{ResponseWriter: w, conn: http.NewResponseController(w), status: http.StatusOK}
+	r.writeUntil(time.Time{})
+	return r
+}
+
+func (r *recorder) writeUntil(at time.Time) {
+	r.conn.SetWriteDeadline(at) //nolint:errcheck // a connection that cannot have one is a test's
 }
 
 // WriteHeader remembers the final status.
@@ -82,7 +102,21 @@ func (r *recorder) WriteHeader(status int) {
 	if status >= http.StatusOK {
 		r.status = status
 	}
+	r.writeUntil(time.Now().Add(writeTimeout))
 	r.ResponseWriter.WriteHeader(status)
+}
+
+// Write writes part by part, each with a time limit of its own.
+func (r *recorder) Write(p []byte) (written int, err error) {
+	for {
+		part := p[written:min(written+writePart, len(p))]
+		r.writeUntil(time.Now().Add(writeTimeout))
+		n, err := r.ResponseWriter.Write(part)
+		written += n
+		if err != nil || written == len(p) {
+			return written, err
+		}
+	}
 }
 
 // Unwrap lets http.ResponseController reach the connection.

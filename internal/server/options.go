@@ -8,8 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"time"
 
 	"grapnel/internal/api"
+	"grapnel/internal/audit"
 	"grapnel/internal/packages"
 )
 
@@ -32,12 +34,20 @@ type Options struct {
 	TLS             string // "self-signed" keeps a certificate authority of its own in DataDir/tls
 	Insecure        bool   // plain HTTP on an address that is not loopback
 
-	Limits api.Limits // zero members stand for AWS's
+	// TrustedProxies are whose X-Forwarded-For is believed; of anybody else the address of the connection counts.
+	TrustedProxies []net.IPNet
+	AuditKeep      time.Duration // how long audit records are kept; 0 means DefaultAuditKeep
+	RateLimit      float64       // requests of a user in a second, a host may make a quarter of them; 0 for any number
+	MaxConnections int           // 0 for what the limit of open files leaves
+	Limits         api.Limits    // zero members stand for AWS's
 
 	RootAccessKeyID, RootSecretAccessKey string // "" = made at the first start
 
 	Log *slog.Logger
 }
+
+// DefaultAuditKeep is how long audit records are kept.
+const DefaultAuditKeep = audit.DefaultKeep
 
 var accountID = regexp.MustCompile(`^[0-9]{12}$`)
 var region = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-[0-9]+$`)
@@ -57,12 +67,18 @@ func (o *Options) check() error {
 		return fmt.Errorf("--region %q must look like us-east-1", o.Region)
 	case (o.TLSCert == "") != (o.TLSKey == ""):
 		return errors.New("--tls-cert and --tls-key go together")
+	case o.AuditKeep < 0:
+		return fmt.Errorf("--audit-keep %v is negative; give a time such as 9600h", o.AuditKeep)
 	case o.TLS != "" && o.TLS != "self-signed":
 		return fmt.Errorf("--tls takes self-signed, not %q", o.TLS)
 	case o.TLS != "" && o.TLSCert != "":
 		return errors.New("--tls self-signed makes its own certificate; leave out --tls-cert and --tls-key, or --tls")
 	case (o.RootAccessKeyID == "") != (o.RootSecretAccessKey == ""):
 		return errors.New("GRAPNEL_ROOT_ACCESS_KEY_ID and GRAPNEL_ROOT_SECRET_ACCESS_KEY go together")
+	case o.RateLimit < 0 || o.RateLimit > 0 && o.RateLimit < minRateLimit:
+		return fmt.Errorf("--rate-limit %g must be 0 for none, or at least %d: an agent sends a few requests in a second", o.RateLimit, minRateLimit)
+	case o.MaxConnections < 0:
+		return fmt.Errorf("--max-connections %d must be a number of connections, or 0 for what the limit of open files leaves", o.MaxConnections)
 	case !o.encrypted() && !loopback(host) && !o.Insecure:
 		return fmt.Errorf("%s is not a loopback address, so secrets and bundles would cross the network in clear; use --tls self-signed, "+
 			"--tls-cert with --tls-key, or --insecure when something in front of the server speaks TLS", o.Listen)
@@ -92,6 +108,24 @@ func (o Options) database() string {
 		return o.Database
 	}
 	return filepath.Join(o.DataDir, "grapnel.db")
+}
+
+// minRateLimit is the least that Options.RateLimit may be besides none.
+const minRateLimit = 20
+
+// reservedFiles are for the database, bundles and logs; the rest of the open files may be connections.
+const reservedFiles = 256
+
+func (o Options) maxConnections() int {
+	const most = 1 << 20
+	switch files := openFiles(); {
+	case o.MaxConnections > 0:
+		return o.MaxConnections
+	case files == 0:
+		return most
+	default:
+		return max(files-reservedFiles, files/2)
+	}
 }
 
 // loopback reports whether only this machine reaches the host. A name other than localhost may resolve to anything.

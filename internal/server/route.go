@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -58,13 +59,20 @@ type router struct {
 	open     *open
 	auth     *auth.Auth
 	verifier *sigv4.Verifier
+	limits   *limits
 	region   string
 	log      *slog.Logger
 }
 
 func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body := http.NewResponseController(w)
-	deadline(body, time.Now().Add(bodyTimeout))
+	if r.ContentLength != 0 {
+		deadline(body, time.Now().Add(bodyTimeout))
+	}
+	if r.ContentLength > maxUnknownBody || r.ContentLength < 0 {
+		// Of what a handler leaves of a body, net/http reads 256 KiB. It does not where the connection is closed.
+		w.Header().Set("Connection", "close")
+	}
 	if r.ContentLength == 0 && r.Header.Get("Expect") != "" {
 		// net/http says "100 Continue" when a body is first read, and so never where there is none. botocore waits for it all
 		// the same, takes the final status in its place, and then hangs in the next upload on the connection.
@@ -92,6 +100,7 @@ func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		svc.refuse(w, r, err)
 		return
 	}
+	w.Header().Del("Connection")
 	if rec, ok := w.(*recorder); ok {
 		rec.service, rec.operation = q.Scope.Service, svc.label(r)
 	}
@@ -102,6 +111,9 @@ func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	svc.handler.ServeHTTP(w, r)
 }
+
+// maxUnknownBody is how much of a body is read of a sender who is not known, in bytes.
+const maxUnknownBody = 4 << 10
 
 // bodyTimeout bounds the time in which the body of a request must have come before its sender is known, and the pauses
 // within an authenticated upload: nobody may hold connections open by saying little or nothing.
@@ -133,19 +145,40 @@ func (rt *router) admit(r *http.Request, q *sigv4.Request, svc service) (*http.R
 	if err := rt.checkScope(r, q, svc); err != nil {
 		return r, err
 	}
-	id, secret, err := rt.auth.Lookup(r.Context(), q.Scope.AccessKeyID)
+	verified, id, err := rt.authenticate(r, q)
 	if err != nil {
 		return r, err
 	}
-	verified, err := rt.verifier.Verify(q, secret, time.Now())
-	if err != nil {
-		return r, err
+	if err := rt.limits.identity(id, time.Now()); err != nil {
+		return verified, err
 	}
+	id.Key = q.Scope.AccessKeyID
 	verified = verified.WithContext(auth.NewContext(verified.Context(), id))
 	if svc.allow == nil {
 		return verified, nil
 	}
 	return verified, svc.allow(verified, id)
+}
+
+// authenticate finds out who has sent a request. What cannot be read as a signature does not come here: to refuse that costs
+// no more than to count it.
+func (rt *router) authenticate(r *http.Request, q *sigv4.Request) (*http.Request, auth.Identity, error) {
+	now := time.Now()
+	claim := newProof(r, q.Scope.AccessKeyID)
+	if err := rt.limits.claim(claim, now); err != nil {
+		return nil, auth.Identity{}, err
+	}
+	id, secret, err := rt.auth.Lookup(r.Context(), q.Scope.AccessKeyID, q.Token)
+	if err == nil {
+		r, err = rt.verifier.Verify(q, secret, now)
+	}
+	switch {
+	case err == nil:
+		rt.limits.proven.add(claim)
+	case errors.As(err, new(*sigv4.Error)):
+		rt.limits.failures.Take(claim.from, now)
+	}
+	return r, id, err
 }
 
 // checkScope holds the signature to the service that the request is for: a signature for one service must not open
@@ -192,7 +225,11 @@ func (rt *router) refuseJSON(w http.ResponseWriter, r *http.Request, err error) 
 	var signature *sigv4.Error
 	var denied *auth.DeniedError
 	var named *awsjson.Error
+	var throttled *throttledError
 	switch {
+	case errors.As(err, &throttled):
+		throttled.announce(w)
+		awsjson.WriteError(w, awsjson.Errorf(awsjson.ThrottlingException, "%s", throttled.text))
 	case errors.As(err, &signature):
 		awsjson.WriteError(w, awsjson.Errorf(jsonName(signature.Problem), "%s", signature.Text))
 	case errors.As(err, &denied):
@@ -208,7 +245,11 @@ func (rt *router) refuseJSON(w http.ResponseWriter, r *http.Request, err error) 
 // refuseQuery writes a refusal of the query services.
 func (rt *router) refuseQuery(w http.ResponseWriter, r *http.Request, err error) {
 	var signature *sigv4.Error
+	var throttled *throttledError
 	switch {
+	case errors.As(err, &throttled):
+		throttled.announce(w)
+		awsquery.WriteError(w, awsquery.Errorf(http.StatusBadRequest, awsquery.Throttling, "%s", throttled.text))
 	case errors.As(err, &signature):
 		awsquery.WriteError(w, awsquery.Errorf(http.StatusForbidden, queryName(signature.Problem), "%s", signature.Text))
 	default:
@@ -220,7 +261,12 @@ func (rt *router) refuseQuery(w http.ResponseWriter, r *http.Request, err error)
 // refuseS3 writes a refusal of the S3 endpoint.
 func (rt *router) refuseS3(w http.ResponseWriter, r *http.Request, err error) {
 	var signature *sigv4.Error
-	if !errors.As(err, &signature) {
+	var throttled *throttledError
+	switch {
+	case errors.As(err, &throttled):
+		throttled.announce(w)
+		err = fmt.Errorf("%w: %s", objects.ErrSlowDown, throttled.text)
+	case !errors.As(err, &signature):
 		rt.internal(r, err)
 	}
 	objects.WriteError(w, r, err)

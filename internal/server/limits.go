@@ -1,0 +1,148 @@
+package server
+
+import (
+	"fmt"
+	"math"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"grapnel/internal/auth"
+	"grapnel/internal/ratelimit"
+)
+
+// DefaultRateLimit is how many requests each user may make in a second, for Options.RateLimit.
+const DefaultRateLimit = 200
+
+// maxSenders is how many identities, and how many addresses, are told apart.
+const maxSenders = 16384
+
+// failureLimit is how many requests with a wrong signature one address may send. Each costs a look for the key and, when that
+// exists, the reading of a body.
+var failureLimit = ratelimit.Limit{PerSecond: 10, Burst: 100}
+
+// limits bound what one sender can take from the others: how often an identity may call, and how often an address may fail to
+// be one. Root is never held back, so that the operator gets in whatever happens.
+type limits struct {
+	users     *ratelimit.Table[string] // by ARN
+	hosts     *ratelimit.Table[string]
+	failures  *ratelimit.Table[netip.Addr]
+	proven    proofs
+	throttled *prometheus.CounterVec
+}
+
+// newLimits takes the requests in a second that a user may make, 0 for any number. A host may make a quarter of that: an agent
+// that sends the output of its scripts makes some ten.
+func newLimits(perSecond float64, registry *prometheus.Registry) *limits {
+	limit := func(perSecond float64, seconds int) ratelimit.Limit {
+		return ratelimit.Limit{PerSecond: perSecond, Burst: int(math.Ceil(perSecond)) * seconds}
+	}
+	return &limits{
+		users:    ratelimit.New[string](limit(perSecond, 5), maxSenders),
+		hosts:    ratelimit.New[string](limit(perSecond/4, 4), maxSenders),
+		failures: ratelimit.New[netip.Addr](failureLimit, maxSenders),
+		throttled: promauto.With(registry).NewCounterVec(prometheus.CounterOpts{
+			Namespace: "grapnel", Subsystem: "http", Name: "throttled_total",
+			Help: "Requests refused because their sender makes too many: by=identity, or too many with a wrong signature: by=address.",
+		}, []string{"by"}),
+	}
+}
+
+// throttledError says that a sender must wait. Protocols answer it as ThrottlingException (JSON), Throttling (query) or
+// SlowDown (S3), which clients and agents take as a reason to wait and try again.
+type throttledError struct {
+	wait time.Duration
+	text string
+}
+
+func (e *throttledError) Error() string { return e.text }
+
+// announce tells the client how long to wait, in whole seconds as HTTP wants it.
+func (e *throttledError) announce(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.wait.Seconds()))))
+}
+
+// identity counts a request of an identity that was verified.
+func (l *limits) identity(id auth.Identity, now time.Time) error {
+	table := l.users
+	switch id.Kind {
+	case auth.Root:
+		return nil
+	case auth.Host:
+		table = l.hosts
+	}
+	wait := table.Take(id.ARN, now)
+	if wait == 0 {
+		return nil
+	}
+	l.throttled.WithLabelValues("identity").Inc()
+	return &throttledError{wait, fmt.Sprintf("Rate exceeded: %s makes too many requests; wait %v, or ask whoever runs the server to raise --rate-limit.",
+		id.ARN, wait.Round(time.Millisecond))}
+}
+
+// claim asks whether a request may be looked at that claims to be signed with a key. An address that failed too often is not
+// listened to, except about keys that were right there before: the others behind the same address (hosts behind a router,
+// everybody behind a proxy) must not suffer for one.
+func (l *limits) claim(p proof, now time.Time) error {
+	wait := l.failures.Wait(p.from, now)
+	if wait == 0 || l.proven.has(p) {
+		return nil
+	}
+	l.throttled.WithLabelValues("address").Inc()
+	return &throttledError{wait, fmt.Sprintf("Rate exceeded: too many requests from %s had a wrong signature or key; wait %v.", p.from, wait.Round(time.Millisecond))}
+}
+
+// proof is a key that was used rightly from an address.
+type proof struct {
+	from netip.Addr
+	key  string
+}
+
+// newProof tells by the request where it comes from. Whoever has one IPv6 address has the 2^64 of its network.
+func newProof(r *http.Request, key string) proof {
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return proof{key: key}
+	}
+	from := at.Addr().Unmap().WithZone("")
+	if from.Is6() {
+		network, _ := from.Prefix(64) // has no error for an IPv6 address
+		from = network.Addr()
+	}
+	return proof{from, key}
+}
+
+// proofs remembers some of the proofs that there were. The zero value is ready.
+type proofs struct {
+	mu    sync.RWMutex
+	known map[proof]bool
+}
+
+func (s *proofs) has(p proof) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.known[p]
+}
+
+func (s *proofs) add(p proof) {
+	if s.has(p) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known == nil {
+		s.known = map[proof]bool{}
+	}
+	for old := range s.known {
+		if len(s.known) < maxSenders {
+			break
+		}
+		delete(s.known, old)
+	}
+	s.known[p] = true
+}
