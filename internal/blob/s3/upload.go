@@ -142,7 +142,7 @@ func (s *Store) CompleteUpload(ctx context.Context, u blob.Upload, listed []blob
 	}
 	stored, sum, err := s.ListParts(ctx, u)
 	if err == nil {
-		listed, err = blob.CheckParts(stored, listed)
+		listed, err = blob.CheckParts(believe(stored, listed), listed)
 	}
 	if err != nil && !errors.Is(err, blob.ErrNoUpload) {
 		return blob.Object{}, err
@@ -169,6 +169,20 @@ func (s *Store) CompleteUpload(ctx context.Context, u blob.Upload, listed []blob
 	}
 	o.Checksum = first(out.ChecksumCRC32, out.ChecksumCRC32C, out.ChecksumCRC64NVME, out.ChecksumSHA1, out.ChecksumSHA256)
 	return o, nil
+}
+
+// believe takes the client's word for checksums that the store does not list, and checks itself.
+func believe(stored, listed []blob.Part) []blob.Part {
+	said := map[int]*blob.Checksum{}
+	for _, p := range listed {
+		said[p.Number] = p.Checksum
+	}
+	for i, p := range stored {
+		if p.Checksum == nil {
+			stored[i].Checksum = said[p.Number]
+		}
+	}
+	return stored
 }
 
 func completed(parts []blob.Part) []types.CompletedPart {

@@ -51,19 +51,19 @@ func (s *Store) ListVersions(ctx context.Context, bucket string, q blob.VersionQ
 	return versionPage(out, decoder(base, out.EncodingType)), nil
 }
 
-// versionPage puts versions and delete markers, which come apart, into one order again.
+// versionPage puts versions and delete markers, which come apart, into one order again; within the resolution of their times.
 func versionPage(out *s3.ListObjectVersionsOutput, decode func(*string) string) blob.VersionPage {
 	var page blob.VersionPage
 	for _, v := range out.Versions {
 		page.Versions = append(page.Versions, blob.Object{
 			Key: decode(v.Key), Version: aws.ToString(v.VersionId), Latest: aws.ToBool(v.IsLatest), Size: aws.ToInt64(v.Size),
-			ETag: unquote(aws.ToString(v.ETag)), Modified: seconds(v.LastModified),
+			ETag: unquote(aws.ToString(v.ETag)), Modified: aws.ToTime(v.LastModified).UTC(),
 		})
 	}
 	for _, m := range out.DeleteMarkers {
 		page.Versions = append(page.Versions, blob.Object{
 			Key: decode(m.Key), Version: aws.ToString(m.VersionId), Latest: aws.ToBool(m.IsLatest), DeleteMarker: true,
-			Modified: seconds(m.LastModified),
+			Modified: aws.ToTime(m.LastModified).UTC(),
 		})
 	}
 	slices.SortStableFunc(page.Versions, func(a, b blob.Object) int {

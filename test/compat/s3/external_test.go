@@ -81,7 +81,13 @@ func TestExternalMoto(t *testing.T) {
 		t.Skip("needs moto's server: pip install 'moto[server]'")
 	}
 	client := newClient(startServer(t, false), func(o *s3.Options) { o.BaseEndpoint = &url })
-	limits := blobtest.Limits{Key: fits}
+	limits := blobtest.Limits{Key: fits, Cannot: []string{
+		"abort", "complete again", "multipart refusals", "versions of uploads", // an unknown upload ends in a status of 500
+		"multipart checksums", "round trip", // checksums that came in headers are not told again
+		"odd keys", // as it takes a key for a path
+		"ranges",   // of an empty object
+		"upgrade to versions", "versions", // null versions and delete markers do not say what they are
+	}}
 	var stores atomic.Int32
 	blobtest.Run(t, limits, func(t testing.TB) (blobtest.Store, func() blobtest.Store) {
 		open := newExternal(t, client, url, fmt.Sprintf("external-%d", stores.Add(1)))
