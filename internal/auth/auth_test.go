@@ -25,7 +25,7 @@ import (
 
 const account = "123456789012"
 
-func newStore(t *testing.T) *sqlstore.Store {
+func newStore(t testing.TB) *sqlstore.Store {
 	t.Helper()
 	s, err := sqlstore.Open(t.Context(), filepath.Join(t.TempDir(), "grapnel.db"), slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -35,14 +35,14 @@ func newStore(t *testing.T) *sqlstore.Store {
 	return s
 }
 
-func ok(t *testing.T, err error) {
+func ok(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-func newAuth(t *testing.T, s Store) *Auth {
+func newAuth(t testing.TB, s Store) *Auth {
 	t.Helper()
 	key, err := seal.LoadOrCreateKey(filepath.Join(t.TempDir(), "key"))
 	if err != nil {
@@ -52,7 +52,7 @@ func newAuth(t *testing.T, s Store) *Auth {
 }
 
 // newUser makes a user with one access key.
-func newUser(t *testing.T, a *Auth, path, name string) (store.User, store.AccessKey, string) {
+func newUser(t testing.TB, a *Auth, path, name string) (store.User, store.AccessKey, string) {
 	t.Helper()
 	u, err := a.CreateUser(t.Context(), path, name)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 // newRole makes a role whose trust policy has one statement.
-func newRole(t *testing.T, a *Auth, name, effect, principal string) store.Role {
+func newRole(t testing.TB, a *Auth, name, effect, principal string) store.Role {
 	t.Helper()
 	r, err := a.CreateRole(t.Context(), store.Role{
 		Name: name, Path: "/ops/", MaxSession: DefaultSession,
@@ -24,7 +24,7 @@ func newRole(t *testing.T, a *Auth, name, effect, principal string) store.Role {
 }
 
 // newSession starts a session as root.
-func newSession(t *testing.T, a *Auth, r store.Role, name string) Temporary {
+func newSession(t testing.TB, a *Auth, r store.Role, name string) Temporary {
 	t.Helper()
 	made, err := a.AssumeRole(t.Context(), a.root(), a.RoleARN(r), name, DefaultSession)
 	ok(t, err)

@@ -43,7 +43,7 @@ func rootCommand() *cobra.Command {
 	}
 	root.AddCommand(
 		serverCommand(), followCommand(), logsCommand(),
-		userCommand(), keyCommand(), tokenCommand(), auditCommand(), gitHubTokenCommand(),
+		userCommand(), keyCommand(), roleCommand(), tokenCommand(), auditCommand(), gitHubTokenCommand(),
 		demoCommand(), demoAppCommand(),
 	)
 	return root

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -80,9 +81,11 @@ func newLog(w io.Writer, verbose bool) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
 }
 
-// printExports prints what points the aws CLI and every SDK at the server.
+// printExports prints what points the aws CLI and every SDK at the server, all at once: whoever reads one line has them all.
 func printExports(w io.Writer, s *server.Server) {
+	var lines strings.Builder
 	for _, v := range s.Environment() {
-		fmt.Fprintln(w, "export "+v)
+		fmt.Fprintln(&lines, "export "+v)
 	}
+	io.WriteString(w, lines.String()) //nolint:errcheck // a server does not end because nobody reads its greeting
 }

@@ -136,14 +136,18 @@ func userShow() *cobra.Command {
 	return cmd
 }
 
-func (c *client) userView(ctx context.Context, name string) (v userView, err error) {
+func (c *client) user(ctx context.Context, name string) (user, error) {
 	var got struct {
 		User user `xml:"GetUserResult>User"`
 	}
-	if err := c.iam(ctx, &got, "Action", "GetUser", "UserName", name); err != nil {
+	err := c.iam(ctx, &got, "Action", "GetUser", "UserName", name)
+	return got.User, err
+}
+
+func (c *client) userView(ctx context.Context, name string) (v userView, err error) {
+	if v.user, err = c.user(ctx, name); err != nil {
 		return v, err
 	}
-	v.user = got.User
 	if v.Keys, err = c.keys(ctx, name); err != nil {
 		return v, err
 	}
