@@ -46,15 +46,6 @@ func result(name string) func(awsapi.AuditRecord) bool {
 	return func(r awsapi.AuditRecord) bool { return r.Result == name }
 }
 
-// user makes an IAM user and returns its credentials.
-func (w *world) user(name string) sigv4.Credentials {
-	w.t.Helper()
-	_, err := w.iam().CreateUser(w.t.Context(), &iam.CreateUserInput{UserName: &name})
-	ok(w.t, err)
-	key := must(w.iam().CreateAccessKey(w.t.Context(), &iam.CreateAccessKeyInput{UserName: &name}))(w.t).AccessKey
-	return sigv4.Credentials{AccessKeyID: *key.AccessKeyId, SecretAccessKey: *key.SecretAccessKey}
-}
-
 // A change is on record as soon as it is made, and reads are not.
 func TestAuditTellsWhoChangedWhat(t *testing.T) {
 	t.Parallel()
@@ -84,7 +75,7 @@ func TestAuditTellsWhoChangedWhat(t *testing.T) {
 func TestAuditRecordsRefusals(t *testing.T) {
 	t.Parallel()
 	w := start(t)
-	ann := w.user("ann")
+	ann := w.user("ann", "")
 	_, err := w.as(ann).CreateApplication(t.Context(), &codedeploy.CreateApplicationInput{ApplicationName: aws.String("shop")})
 	fails(t, err, "AccessDeniedException")
 	denied := w.recorded("codedeploy:CreateApplication", result("AccessDeniedException"))
@@ -119,7 +110,7 @@ func TestAuditRecordsRefusals(t *testing.T) {
 func TestAuditFilters(t *testing.T) {
 	t.Parallel()
 	w := start(t)
-	w.user("ann")
+	w.user("ann", "")
 	w.application("a")
 	w.application("b")
 	count := func(in awsapi.ListAuditRecordsInput, want ...string) {
@@ -223,7 +214,7 @@ func (f forwarding) Do(r *http.Request) (*http.Response, error) {
 func TestAuditHasNoSecrets(t *testing.T) {
 	t.Parallel()
 	w := start(t)
-	ann := w.user("ann")
+	ann := w.user("ann", "")
 	const token, document = "ghp_AbcDef0123456789", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"codedeploy:Zzz","Resource":"*"}]}`
 	_, err := w.iam().PutUserPolicy(t.Context(), &iam.PutUserPolicyInput{UserName: aws.String("ann"), PolicyName: aws.String("p"), PolicyDocument: aws.String(document)})
 	ok(t, err)
