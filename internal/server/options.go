@@ -32,9 +32,9 @@ type Options struct {
 	TLS             string // "self-signed" keeps a certificate authority of its own in DataDir/tls
 	Insecure        bool   // plain HTTP on an address that is not loopback
 
-	RateLimit      float64 // requests of a user in a second, a host may make a quarter of them; 0 for any number
-	MaxConnections int     // 0 for what the limit of open files leaves
-	Limits api.Limits // zero members stand for AWS's
+	RateLimit      float64    // requests of a user in a second, a host may make a quarter of them; 0 for any number
+	MaxConnections int        // 0 for what the limit of open files leaves
+	Limits         api.Limits // zero members stand for AWS's
 
 	RootAccessKeyID, RootSecretAccessKey string // "" = made at the first start
 
