@@ -2,7 +2,7 @@
 //
 // An operation checks its input in the order of service.md 2.1 (each field alone, then what it names, then how fields go
 // together, then conflicts), and stores settings or facts. It never decides what a deployment does next: after storing a
-// fact it wakes the engine. Who may call what has been settled before a request arrives here.
+// fact it wakes the engine. Before an operation runs, access.go says what its caller has to be allowed.
 package api
 
 import (
@@ -25,6 +25,7 @@ type Store interface {
 	store.Revisions
 	store.Hosts
 	store.Deployments
+	store.GitHubTokens
 	// Complete is that of store.Commands: a hook's report ends a Work as a host's does.
 	Complete(ctx context.Context, work string, status deploy.WorkStatus, d deploy.Diagnostics, at time.Time) error
 }
@@ -34,8 +35,12 @@ type Options struct {
 	Store     Store
 	Region    string                  // in ARNs
 	AccountID string                  // in ARNs, twelve digits
+	Sealer    Sealer                  // of GitHub tokens
 	TokenKey  []byte                  // signs page tokens; the same on every server that shares the store
 	Wake      func(deployment string) // tells the engine that something about the deployment has changed
+	// Authorize returns nil if the caller, who is in the context, may perform an action such as "codedeploy:GetDeployment"
+	// on a resource, an ARN. Its error is what the caller is told.
+	Authorize func(ctx context.Context, action, resource string) error
 	// Deregistered tells the host protocol that a host's polls are to end; nil means that nobody is told.
 	Deregistered func(host string)
 	// Limits are those that the operations check; the store has been given the Quotas among them.
@@ -47,7 +52,9 @@ type API struct {
 	store        Store
 	arns         arns
 	pages        pages
+	sealer       Sealer
 	wake         func(string)
+	authorize    func(ctx context.Context, action, resource string) error
 	deregistered func(string)
 	predefined   map[string]awsapi.DeploymentConfigInfo
 	limits       Limits
@@ -59,7 +66,9 @@ func New(opts Options) *API {
 		store:        opts.Store,
 		arns:         arns{region: opts.Region, account: opts.AccountID},
 		pages:        pages{key: opts.TokenKey},
+		sealer:       opts.Sealer,
 		wake:         opts.Wake,
+		authorize:    opts.Authorize,
 		deregistered: opts.Deregistered,
 		predefined:   map[string]awsapi.DeploymentConfigInfo{},
 		limits:       opts.Limits.complete(),
@@ -75,65 +84,72 @@ func New(opts Options) *API {
 
 // Register makes every operation of the API known to the mux.
 func (a *API) Register(mux *awsjson.Mux) {
-	handle(mux, "CreateApplication", a.createApplication)
-	handle(mux, "GetApplication", a.getApplication)
-	handle(mux, "BatchGetApplications", a.batchGetApplications)
-	handle(mux, "ListApplications", a.listApplications)
-	handle(mux, "UpdateApplication", a.updateApplication)
-	handle(mux, "DeleteApplication", a.deleteApplication)
+	handle(a, mux, "CreateApplication", a.createApplication, (*access).createApplication)
+	handle(a, mux, "GetApplication", a.getApplication, (*access).getApplication)
+	handle(a, mux, "BatchGetApplications", a.batchGetApplications, (*access).batchGetApplications)
+	handle(a, mux, "ListApplications", a.listApplications, (*access).listApplications)
+	handle(a, mux, "UpdateApplication", a.updateApplication, (*access).updateApplication)
+	handle(a, mux, "DeleteApplication", a.deleteApplication, (*access).deleteApplication)
 
-	handle(mux, "RegisterApplicationRevision", a.registerApplicationRevision)
-	handle(mux, "GetApplicationRevision", a.getApplicationRevision)
-	handle(mux, "BatchGetApplicationRevisions", a.batchGetApplicationRevisions)
-	handle(mux, "ListApplicationRevisions", a.listApplicationRevisions)
+	handle(a, mux, "RegisterApplicationRevision", a.registerApplicationRevision, (*access).registerApplicationRevision)
+	handle(a, mux, "GetApplicationRevision", a.getApplicationRevision, (*access).getApplicationRevision)
+	handle(a, mux, "BatchGetApplicationRevisions", a.batchGetApplicationRevisions, (*access).batchGetApplicationRevisions)
+	handle(a, mux, "ListApplicationRevisions", a.listApplicationRevisions, (*access).listApplicationRevisions)
 
-	handle(mux, "CreateDeploymentConfig", a.createDeploymentConfig)
-	handle(mux, "GetDeploymentConfig", a.getDeploymentConfig)
-	handle(mux, "ListDeploymentConfigs", a.listDeploymentConfigs)
-	handle(mux, "DeleteDeploymentConfig", a.deleteDeploymentConfig)
+	handle(a, mux, "CreateDeploymentConfig", a.createDeploymentConfig, (*access).createDeploymentConfig)
+	handle(a, mux, "GetDeploymentConfig", a.getDeploymentConfig, (*access).getDeploymentConfig)
+	handle(a, mux, "ListDeploymentConfigs", a.listDeploymentConfigs, (*access).listDeploymentConfigs)
+	handle(a, mux, "DeleteDeploymentConfig", a.deleteDeploymentConfig, (*access).deleteDeploymentConfig)
 
-	handle(mux, "CreateDeploymentGroup", a.createDeploymentGroup)
-	handle(mux, "GetDeploymentGroup", a.getDeploymentGroup)
-	handle(mux, "BatchGetDeploymentGroups", a.batchGetDeploymentGroups)
-	handle(mux, "ListDeploymentGroups", a.listDeploymentGroups)
-	handle(mux, "UpdateDeploymentGroup", a.updateDeploymentGroup)
-	handle(mux, "DeleteDeploymentGroup", a.deleteDeploymentGroup)
+	handle(a, mux, "CreateDeploymentGroup", a.createDeploymentGroup, (*access).createDeploymentGroup)
+	handle(a, mux, "GetDeploymentGroup", a.getDeploymentGroup, (*access).getDeploymentGroup)
+	handle(a, mux, "BatchGetDeploymentGroups", a.batchGetDeploymentGroups, (*access).batchGetDeploymentGroups)
+	handle(a, mux, "ListDeploymentGroups", a.listDeploymentGroups, (*access).listDeploymentGroups)
+	handle(a, mux, "UpdateDeploymentGroup", a.updateDeploymentGroup, (*access).updateDeploymentGroup)
+	handle(a, mux, "DeleteDeploymentGroup", a.deleteDeploymentGroup, (*access).deleteDeploymentGroup)
 
-	handle(mux, "CreateDeployment", a.createDeployment)
-	handle(mux, "GetDeployment", a.getDeployment)
-	handle(mux, "BatchGetDeployments", a.batchGetDeployments)
-	handle(mux, "ListDeployments", a.listDeployments)
-	handle(mux, "StopDeployment", a.stopDeployment)
-	handle(mux, "ContinueDeployment", a.continueDeployment)
-	handle(mux, "SkipWaitTimeForInstanceTermination", a.skipWaitTimeForInstanceTermination)
-	handle(mux, "PutLifecycleEventHookExecutionStatus", a.putLifecycleEventHookExecutionStatus)
-	handle(mux, "DeleteResourcesByExternalId", a.deleteResourcesByExternalID)
+	handle(a, mux, "CreateDeployment", a.createDeployment, (*access).createDeployment)
+	handle(a, mux, "GetDeployment", a.getDeployment, (*access).getDeployment)
+	handle(a, mux, "BatchGetDeployments", a.batchGetDeployments, (*access).batchGetDeployments)
+	handle(a, mux, "ListDeployments", a.listDeployments, (*access).listDeployments)
+	handle(a, mux, "StopDeployment", a.stopDeployment, (*access).stopDeployment)
+	handle(a, mux, "ContinueDeployment", a.continueDeployment, (*access).continueDeployment)
+	handle(a, mux, "SkipWaitTimeForInstanceTermination", a.skipWaitTimeForInstanceTermination, (*access).skipWaitTimeForInstanceTermination)
+	handle(a, mux, "PutLifecycleEventHookExecutionStatus", a.putLifecycleEventHookExecutionStatus, (*access).putLifecycleEventHookExecutionStatus)
+	handle(a, mux, "DeleteResourcesByExternalId", a.deleteResourcesByExternalID, (*access).deleteResourcesByExternalID)
 
-	handle(mux, "ListDeploymentTargets", a.listDeploymentTargets)
-	handle(mux, "GetDeploymentTarget", a.getDeploymentTarget)
-	handle(mux, "BatchGetDeploymentTargets", a.batchGetDeploymentTargets)
-	handle(mux, "ListDeploymentInstances", a.listDeploymentInstances)
-	handle(mux, "GetDeploymentInstance", a.getDeploymentInstance)
-	handle(mux, "BatchGetDeploymentInstances", a.batchGetDeploymentInstances)
+	handle(a, mux, "ListDeploymentTargets", a.listDeploymentTargets, (*access).listDeploymentTargets)
+	handle(a, mux, "GetDeploymentTarget", a.getDeploymentTarget, (*access).getDeploymentTarget)
+	handle(a, mux, "BatchGetDeploymentTargets", a.batchGetDeploymentTargets, (*access).batchGetDeploymentTargets)
+	handle(a, mux, "ListDeploymentInstances", a.listDeploymentInstances, (*access).listDeploymentInstances)
+	handle(a, mux, "GetDeploymentInstance", a.getDeploymentInstance, (*access).getDeploymentInstance)
+	handle(a, mux, "BatchGetDeploymentInstances", a.batchGetDeploymentInstances, (*access).batchGetDeploymentInstances)
 
-	handle(mux, "RegisterOnPremisesInstance", a.registerOnPremisesInstance)
-	handle(mux, "DeregisterOnPremisesInstance", a.deregisterOnPremisesInstance)
-	handle(mux, "GetOnPremisesInstance", a.getOnPremisesInstance)
-	handle(mux, "BatchGetOnPremisesInstances", a.batchGetOnPremisesInstances)
-	handle(mux, "ListOnPremisesInstances", a.listOnPremisesInstances)
-	handle(mux, "AddTagsToOnPremisesInstances", a.addTagsToOnPremisesInstances)
-	handle(mux, "RemoveTagsFromOnPremisesInstances", a.removeTagsFromOnPremisesInstances)
+	handle(a, mux, "RegisterOnPremisesInstance", a.registerOnPremisesInstance, (*access).registerOnPremisesInstance)
+	handle(a, mux, "DeregisterOnPremisesInstance", a.deregisterOnPremisesInstance, (*access).deregisterOnPremisesInstance)
+	handle(a, mux, "GetOnPremisesInstance", a.getOnPremisesInstance, (*access).getOnPremisesInstance)
+	handle(a, mux, "BatchGetOnPremisesInstances", a.batchGetOnPremisesInstances, (*access).batchGetOnPremisesInstances)
+	handle(a, mux, "ListOnPremisesInstances", a.listOnPremisesInstances, (*access).listOnPremisesInstances)
+	handle(a, mux, "AddTagsToOnPremisesInstances", a.addTagsToOnPremisesInstances, (*access).addTagsToOnPremisesInstances)
+	handle(a, mux, "RemoveTagsFromOnPremisesInstances", a.removeTagsFromOnPremisesInstances, (*access).removeTagsFromOnPremisesInstances)
 
-	handle(mux, "TagResource", a.tagResource)
-	handle(mux, "UntagResource", a.untagResource)
-	handle(mux, "ListTagsForResource", a.listTagsForResource)
+	handle(a, mux, "TagResource", a.tagResource, (*access).tagResource)
+	handle(a, mux, "UntagResource", a.untagResource, (*access).untagResource)
+	handle(a, mux, "ListTagsForResource", a.listTagsForResource, (*access).listTagsForResource)
 
-	handle(mux, "ListGitHubAccountTokenNames", a.listGitHubAccountTokenNames)
-	handle(mux, "DeleteGitHubAccountToken", a.deleteGitHubAccountToken)
+	handle(a, mux, "ListGitHubAccountTokenNames", a.listGitHubAccountTokenNames, (*access).listGitHubAccountTokenNames)
+	handle(a, mux, "DeleteGitHubAccountToken", a.deleteGitHubAccountToken, (*access).deleteGitHubAccountToken)
 }
 
-func handle[In, Out any](mux *awsjson.Mux, operation string, fn func(context.Context, *In) (*Out, error)) {
-	awsjson.Handle(mux, awsapi.Target(operation), fn)
+// handle registers an operation with what its caller has to be allowed: one without an entry in access.go does not compile.
+func handle[In, Out any](a *API, mux *awsjson.Mux, operation string, fn func(context.Context, *In) (*Out, error), need func(*access, *In)) {
+	awsjson.Handle(mux, awsapi.Target(operation), func(ctx context.Context, in *In) (*Out, error) {
+		caller := &access{ctx: ctx, api: a, operation: operation}
+		if need(caller, in); caller.err != nil {
+			return nil, caller.err
+		}
+		return fn(caller.context(), in)
+	})
 }
 
 // eachKnown loads what the ids of a batch name and passes it on in their order; unknown ones are left out (service.md 2.6,

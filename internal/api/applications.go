@@ -96,7 +96,7 @@ func (a *API) updateApplication(ctx context.Context, in *awsapi.UpdateApplicatio
 	if err != nil {
 		return nil, err
 	}
-	newName, err := applicationName(in.NewApplicationName)
+	newName, err := newApplicationName(in.NewApplicationName)
 	if err != nil {
 		return nil, err
 	}

@@ -73,35 +73,37 @@ func platformOf(in *awsapi.CreateDeploymentConfigInput) awsapi.ComputePlatform {
 	return in.ComputePlatform
 }
 
-// checkConfig checks what a custom config may say (service.md 2.4).
+// checkConfig checks what a custom config may say (service.md 2.4): each member alone, in the order in which the operation
+// lists its errors, and then whether they suit the platform.
 func checkConfig(in *awsapi.CreateDeploymentConfigInput) error {
-	if err := oneOf(awsapi.InvalidComputePlatformException, "computePlatform", in.ComputePlatform); err != nil {
-		return err
+	for _, err := range []error{
+		checkMinimumHealthyHosts(in.MinimumHealthyHosts),
+		oneOf(awsapi.InvalidComputePlatformException, "computePlatform", in.ComputePlatform),
+		checkRouting(in.TrafficRoutingConfig),
+		checkZonal(in.ZonalConfig),
+		suits(in, platformOf(in)),
+	} {
+		if err != nil {
+			return err
+		}
 	}
-	if platformOf(in) != awsapi.ComputePlatformServer {
-		return checkTrafficConfig(in)
-	}
-	if err := checkMinimumHealthyHosts(in.MinimumHealthyHosts); err != nil {
-		return err
-	}
-	if in.TrafficRoutingConfig != nil {
-		return failure(awsapi.InvalidTrafficRoutingConfigurationException, "trafficRoutingConfig is for Lambda and ECS; leave it out for the Server platform.")
-	}
-	return checkZonal(in.ZonalConfig)
+	return nil
 }
 
-func checkTrafficConfig(in *awsapi.CreateDeploymentConfigInput) error {
+// suits says whether a config has what its platform needs and nothing that it has no use for.
+func suits(in *awsapi.CreateDeploymentConfigInput, platform awsapi.ComputePlatform) error {
+	server := platform == awsapi.ComputePlatformServer
 	switch {
-	case in.MinimumHealthyHosts != nil:
-		return failure(awsapi.InvalidMinimumHealthyHostValueException, "minimumHealthyHosts is for the Server platform; leave it out for %s.", in.ComputePlatform)
-	case in.TrafficRoutingConfig == nil:
-		return failure(awsapi.InvalidTrafficRoutingConfigurationException, "trafficRoutingConfig is missing; the %s platform needs it.", in.ComputePlatform)
-	}
-	if err := checkRouting(in.TrafficRoutingConfig); err != nil {
-		return err
-	}
-	if in.ZonalConfig != nil {
-		return failure(awsapi.InvalidZonalDeploymentConfigurationException, "zonalConfig is for the Server platform; leave it out for %s.", in.ComputePlatform)
+	case server && in.MinimumHealthyHosts == nil:
+		return failure(awsapi.InvalidMinimumHealthyHostValueException, "minimumHealthyHosts is missing; the Server platform needs it.")
+	case server && in.TrafficRoutingConfig != nil:
+		return failure(awsapi.InvalidTrafficRoutingConfigurationException, "trafficRoutingConfig is for Lambda and ECS; leave it out for the Server platform.")
+	case !server && in.MinimumHealthyHosts != nil:
+		return failure(awsapi.InvalidMinimumHealthyHostValueException, "minimumHealthyHosts is for the Server platform; leave it out for %s.", platform)
+	case !server && in.TrafficRoutingConfig == nil:
+		return failure(awsapi.InvalidTrafficRoutingConfigurationException, "trafficRoutingConfig is missing; the %s platform needs it.", platform)
+	case !server && in.ZonalConfig != nil:
+		return failure(awsapi.InvalidZonalDeploymentConfigurationException, "zonalConfig is for the Server platform; leave it out for %s.", platform)
 	}
 	return nil
 }
@@ -109,7 +111,7 @@ func checkTrafficConfig(in *awsapi.CreateDeploymentConfigInput) error {
 // checkMinimumHealthyHosts takes an absent value for 0: typed SDKs leave a zero out.
 func checkMinimumHealthyHosts(m *awsapi.MinimumHealthyHosts) error {
 	if m == nil {
-		return failure(awsapi.InvalidMinimumHealthyHostValueException, "minimumHealthyHosts is missing; the Server platform needs it.")
+		return nil
 	}
 	switch value := awsapi.Value(m.Value); {
 	case m.Type == awsapi.MinimumHealthyHostsTypeHostCount && value >= 0:
@@ -122,6 +124,9 @@ func checkMinimumHealthyHosts(m *awsapi.MinimumHealthyHosts) error {
 }
 
 func checkRouting(r *awsapi.TrafficRoutingConfig) error {
+	if r == nil {
+		return nil
+	}
 	invalid := func(format string, args ...any) error {
 		return failure(awsapi.InvalidTrafficRoutingConfigurationException, "trafficRoutingConfig: "+format, args...)
 	}
@@ -166,13 +171,9 @@ func checkZonal(z *awsapi.ZonalConfig) error {
 	if awsapi.Value(z.MonitorDurationInSeconds) < 0 || awsapi.Value(z.FirstZoneMonitorDurationInSeconds) < 0 {
 		return failure(awsapi.InvalidZonalDeploymentConfigurationException, "zonalConfig: a time to monitor must be 0 seconds or more.")
 	}
-	if z.MinimumHealthyHostsPerZone == nil {
-		return nil
-	}
-	perZone := awsapi.MinimumHealthyHosts{
-		Type: awsapi.MinimumHealthyHostsType(z.MinimumHealthyHostsPerZone.Type), Value: z.MinimumHealthyHostsPerZone.Value,
-	}
-	if checkMinimumHealthyHosts(&perZone) != nil {
+	perZone := awsapi.Value(z.MinimumHealthyHostsPerZone)
+	sameRule := awsapi.MinimumHealthyHosts{Type: awsapi.MinimumHealthyHostsType(perZone.Type), Value: perZone.Value}
+	if z.MinimumHealthyHostsPerZone != nil && checkMinimumHealthyHosts(&sameRule) != nil {
 		return failure(awsapi.InvalidZonalDeploymentConfigurationException,
 			"minimumHealthyHostsPerZone must be of type HOST_COUNT with a value of 0 or more, or FLEET_PERCENT with a value from 0 to 99.")
 	}

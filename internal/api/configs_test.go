@@ -99,6 +99,9 @@ func TestCustomConfigs(t *testing.T) {
 		config("zones", fields{"minimumHealthyHosts": fields{"type": "HOST_COUNT"}, "zonalConfig": fields{
 			"minimumHealthyHostsPerZone": fields{"type": "FLEET_PERCENT", "value": 100}}}, "InvalidZonalDeploymentConfiguration"),
 		config("V35", fields{"computePlatform": "Mars"}, "InvalidComputePlatform"),
+		config("the order of errors", fields{"computePlatform": "Mars", "minimumHealthyHosts": fields{"type": "MOST_CONCURRENCY"}}, "InvalidMinimumHealthyHostValue"),
+		config("the order of errors", fields{"trafficRoutingConfig": fields{"type": "Slowly"}, "computePlatform": "Mars"}, "InvalidComputePlatform"),
+		config("the order of errors", fields{"zonalConfig": fields{"monitorDurationInSeconds": -1}}, "InvalidZonalDeploymentConfiguration"),
 		{"C92", "CreateDeploymentConfig", fields{"deploymentConfigName": "two", "minimumHealthyHosts": fields{"type": "HOST_COUNT", "value": 2}}, ""},
 		{"C92", "CreateDeploymentConfig", fields{"deploymentConfigName": "two", "minimumHealthyHosts": fields{"type": "HOST_COUNT", "value": 3}}, "DeploymentConfigAlreadyExists"},
 		{"use", "UpdateDeploymentGroup", fields{"applicationName": "shop", "currentDeploymentGroupName": "prod", "deploymentConfigName": "two"}, ""},

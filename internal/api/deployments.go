@@ -19,7 +19,7 @@ func (a *API) deployment(ctx context.Context, value *string) (store.Deployment, 
 	if err != nil {
 		return store.Deployment{}, err
 	}
-	d, err := a.store.Deployment(ctx, id)
+	d, err := a.loadDeployment(ctx, id)
 	return d, instead(err, store.ErrNotFound, deploymentDoesNotExist(id), "load deployment "+id)
 }
 
@@ -37,7 +37,15 @@ func (a *API) createDeployment(ctx context.Context, in *awsapi.CreateDeploymentI
 	if err != nil {
 		return nil, err
 	}
+	if in.DeploymentMode == awsapi.DeploymentModeRestart {
+		if revision, err = restarted(group.Info); err != nil {
+			return nil, err
+		}
+	}
 	if err := checkPlatform(in, revision, group.Info); err != nil {
+		return nil, err
+	}
+	if err := a.checkGitHubToken(ctx, *group.Info.DeploymentGroupId, revision); err != nil {
 		return nil, err
 	}
 	config, err := a.configOf(ctx, in, group.Info)
@@ -62,24 +70,82 @@ func (a *API) createDeployment(ctx context.Context, in *awsapi.CreateDeploymentI
 	return &awsapi.CreateDeploymentOutput{DeploymentId: d.Info.DeploymentId}, nil
 }
 
-// checkDeployment checks each member of the call alone and returns the revision as it is stored.
-func (a *API) checkDeployment(in *awsapi.CreateDeploymentInput) (awsapi.RevisionLocation, error) {
-	revision, err := checkedRevision(in.Revision)
+// checkDeployment checks each member of the call alone and returns the revision as it is stored, none for a restart.
+func (a *API) checkDeployment(in *awsapi.CreateDeploymentInput) (revision awsapi.RevisionLocation, err error) {
+	if in.DeploymentMode == awsapi.DeploymentModeRestart {
+		err = checkRestart(in)
+	} else {
+		revision, err = checkedRevision(in.Revision)
+	}
 	if err != nil {
 		return revision, err
 	}
 	for _, err := range []error{
 		checkConfigName(in.DeploymentConfigName),
 		checkDescription(in.Description),
+		a.limits.checkTargetInstances(in.TargetInstances),
 		a.limits.checkAlarms("overrideAlarmConfiguration", in.OverrideAlarmConfiguration),
 		checkAutoRollback(in.AutoRollbackConfiguration),
 		oneOf(awsapi.InvalidFileExistsBehaviorException, "fileExistsBehavior", in.FileExistsBehavior),
+		checkEC2Options(in.Ec2DeploymentOptions),
+		oneOf(awsapi.InvalidInputException, "deploymentMode", in.DeploymentMode),
 	} {
 		if err != nil {
 			return revision, err
 		}
 	}
 	return revision, nil
+}
+
+// checkRestart checks what deploymentMode RESTART leaves to be said (the documentation in botocore 1.44.5).
+func checkRestart(in *awsapi.CreateDeploymentInput) error {
+	switch {
+	case in.Revision != nil:
+		return failure(awsapi.InvalidInputException,
+			"deploymentMode RESTART deploys the revision of the group's last successful deployment again; leave out revision.")
+	case awsapi.Value(in.UpdateOutdatedInstancesOnly):
+		return failure(awsapi.InvalidUpdateOutdatedInstancesOnlyValueException,
+			"deploymentMode RESTART is for instances that have the revision already; leave out updateOutdatedInstancesOnly.")
+	}
+	return nil
+}
+
+// restarted returns the revision that a restart deploys again. Agents install it from the archive that the last successful
+// deployment left on their hosts, and download it only where that is missing.
+func restarted(group awsapi.DeploymentGroupInfo) (awsapi.RevisionLocation, error) {
+	var refused error
+	switch {
+	case group.ComputePlatform != awsapi.ComputePlatformServer:
+		refused = failure(awsapi.InvalidComputePlatformException,
+			"deploymentMode RESTART is for the Server platform; give a revision to deploy to %s.", group.ComputePlatform)
+	case awsapi.Value(group.DeploymentStyle).DeploymentType == awsapi.DeploymentTypeBlueGreen:
+		refused = failure(awsapi.InvalidInputException,
+			"deploymentMode RESTART is for in-place deployments; give a revision to deploy blue/green.")
+	case group.TargetRevision == nil:
+		refused = failure(awsapi.RevisionDoesNotExistException,
+			"No deployment to group %s has succeeded yet, so there is nothing to restart; deploy a revision first.", *group.DeploymentGroupName)
+	}
+	return awsapi.Value(group.TargetRevision), refused
+}
+
+func (l Limits) checkTargetInstances(t *awsapi.TargetInstances) error {
+	const invalid = awsapi.InvalidTargetInstancesException
+	if t == nil {
+		return nil
+	}
+	groups := awsapi.Value(t.Ec2TagSet).Ec2TagSetList
+	switch {
+	case len(t.TagFilters) > 0 && len(groups) > 0:
+		return failure(invalid, "Give either tagFilters or ec2TagSet in targetInstances, not both.")
+	case len(groups) > l.TagGroups:
+		return failure(invalid, "ec2TagSet in targetInstances may have %d groups of filters.", l.TagGroups)
+	}
+	for _, list := range append([][]awsapi.EC2TagFilter{t.TagFilters}, groups...) {
+		if err := l.checkEC2Filters(invalid, list); err != nil {
+			return err
+		}
+	}
+	return l.checkAutoScalingGroups(invalid, t.AutoScalingGroups)
 }
 
 // checkPlatform checks what the group's platform and style allow (service.md 2.6).
@@ -89,17 +155,19 @@ func checkPlatform(in *awsapi.CreateDeploymentInput, revision awsapi.RevisionLoc
 	}
 	server := group.ComputePlatform == awsapi.ComputePlatformServer
 	blueGreen := awsapi.Value(group.DeploymentStyle).DeploymentType == awsapi.DeploymentTypeBlueGreen
+	green := awsapi.Value(awsapi.Value(group.BlueGreenDeploymentConfiguration).GreenFleetProvisioningOption).Action
 	switch {
 	case in.TargetInstances != nil && !(server && blueGreen):
 		return failure(awsapi.InvalidTargetInstancesException, "targetInstances is for blue/green deployments to hosts; leave it out, the group's tag filters choose.")
+	case in.TargetInstances != nil && green == awsapi.GreenFleetProvisioningActionCopyAutoScalingGroup:
+		return failure(awsapi.InvalidTargetInstancesException,
+			"The group copies its Auto Scaling group for the replacement; leave out targetInstances, or set greenFleetProvisioningOption to DISCOVER_EXISTING.")
 	case awsapi.Value(in.UpdateOutdatedInstancesOnly) && !server:
 		return failure(awsapi.InvalidUpdateOutdatedInstancesOnlyValueException,
 			"updateOutdatedInstancesOnly is for the Server platform; leave it out for %s.", group.ComputePlatform)
 	case awsapi.Value(in.IgnoreApplicationStopFailures) && !server:
 		return failure(awsapi.InvalidIgnoreApplicationStopFailuresValueException,
 			"ignoreApplicationStopFailures is for the Server platform; leave it out for %s.", group.ComputePlatform)
-	case in.DeploymentMode != "":
-		return notYet("deploymentMode " + string(in.DeploymentMode) + " is not available on this server yet; leave it out to deploy the revision in full.")
 	}
 	return nil
 }
@@ -161,13 +229,18 @@ func (a *API) frozen(in *awsapi.CreateDeploymentInput, group awsapi.DeploymentGr
 		UpdateOutdatedInstancesOnly:      new(awsapi.Value(in.UpdateOutdatedInstancesOnly)),
 		DeploymentStyle:                  group.DeploymentStyle,
 		TargetInstances:                  in.TargetInstances,
-		BlueGreenDeploymentConfiguration: group.BlueGreenDeploymentConfiguration,
+		BlueGreenDeploymentConfiguration: withWaits(group.BlueGreenDeploymentConfiguration),
 		LoadBalancerInfo:                 group.LoadBalancerInfo,
 		FileExistsBehavior:               awsapi.FileExistsBehaviorDisallow,
 		ComputePlatform:                  group.ComputePlatform,
 		OverrideAlarmConfiguration:       in.OverrideAlarmConfiguration,
+		Ec2DeploymentOptions:             group.Ec2DeploymentOptions,
 	}
 	set(&info.AutoRollbackConfiguration, in.AutoRollbackConfiguration)
+	set(&info.Ec2DeploymentOptions, in.Ec2DeploymentOptions)
+	if in.DeploymentMode == awsapi.DeploymentModeRestart { // absent of others, as in the service
+		info.DeploymentMode = in.DeploymentMode
+	}
 	if in.FileExistsBehavior != "" {
 		info.FileExistsBehavior = in.FileExistsBehavior
 	}
@@ -247,7 +320,7 @@ func (a *API) batchGetDeployments(ctx context.Context, in *awsapi.BatchGetDeploy
 		return nil, err
 	}
 	out := &awsapi.BatchGetDeploymentsOutput{DeploymentsInfo: []awsapi.DeploymentInfo{}}
-	err := eachKnown(ctx, "deployment", in.DeploymentIds, a.store.Deployment, func(d store.Deployment) {
+	err := eachKnown(ctx, "deployment", in.DeploymentIds, a.loadDeployment, func(d store.Deployment) {
 		out.DeploymentsInfo = append(out.DeploymentsInfo, *shownDeployment(d))
 	})
 	return out, err

@@ -81,7 +81,11 @@ func TestDeploymentsAreRefused(t *testing.T) {
 		deployment("D124", fields{"targetInstances": fields{"tagFilters": []fields{}}}, "InvalidTargetInstances"),
 		deployment("alarms are not watched yet", fields{"overrideAlarmConfiguration": fields{"enabled": true, "alarms": []fields{{"name": "a"}}}}, "UnsupportedActionForDeploymentType"),
 		deployment("zones are not deployed yet", fields{"deploymentConfigName": "zones"}, "UnsupportedActionForDeploymentType"),
-		deployment("mode", fields{"deploymentMode": "RESTART"}, "UnsupportedActionForDeploymentType"),
+		deployment("restart of a revision", fields{"deploymentMode": "RESTART"}, "InvalidInput"),
+		deployment("restart of nothing", fields{"deploymentMode": "RESTART", "revision": nil}, "RevisionDoesNotExist"),
+		deployment("restart of some", fields{"deploymentMode": "RESTART", "revision": nil, "updateOutdatedInstancesOnly": true}, "InvalidUpdateOutdatedInstancesOnlyValue"),
+		deployment("mode", fields{"deploymentMode": "TURBO"}, "InvalidInput"),
+		deployment("processes", fields{"ec2DeploymentOptions": fields{"autoScalingGroupProcessesToSuspend": []string{"Launch"}}}, "InvalidAutoScalingGroupProcessToSuspend"),
 	})
 	if got := do[fields](s, "ListDeployments", fields{})["deployments"]; len(got.([]any)) != 0 {
 		t.Errorf("a refused deployment was stored: %v", got)

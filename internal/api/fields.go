@@ -45,6 +45,10 @@ func applicationName(value *string) (string, error) {
 	return field(value, "applicationName", awsapi.ApplicationNameRequiredException, awsapi.InvalidApplicationNameException, namePattern, nameRule)
 }
 
+func newApplicationName(value *string) (string, error) {
+	return field(value, "newApplicationName", awsapi.ApplicationNameRequiredException, awsapi.InvalidApplicationNameException, namePattern, nameRule)
+}
+
 func groupName(value *string) (string, error) {
 	return field(value, "deploymentGroupName", awsapi.DeploymentGroupNameRequiredException, awsapi.InvalidDeploymentGroupNameException, namePattern, nameRule)
 }

@@ -47,14 +47,26 @@ func (a *API) createDeploymentGroup(ctx context.Context, in *awsapi.CreateDeploy
 		return nil, err
 	}
 	err = a.store.CreateGroup(ctx, store.Group{Info: info, Tags: in.Tags})
-	switch {
-	case isMissing(err):
-		return nil, applicationDoesNotExist(application)
-	case err != nil:
-		err = limited(err, awsapi.DeploymentGroupLimitExceededException, "delete one of application "+application+" first")
-		return nil, instead(err, store.ErrExists, groupAlreadyExists(application, name), "create deployment group "+name)
+	if err := groupNotStored(err, info, applicationDoesNotExist(application)); err != nil {
+		return nil, err
 	}
 	return &awsapi.CreateDeploymentGroupOutput{DeploymentGroupId: info.DeploymentGroupId}, nil
+}
+
+// groupNotStored says why the store did not take a group; gone is the answer when what the group belongs to has been deleted
+// meanwhile.
+func groupNotStored(err error, info awsapi.DeploymentGroupInfo, gone error) error {
+	application, name := *info.ApplicationName, *info.DeploymentGroupName
+	if taken := (*store.ServiceTakenError)(nil); errors.As(err, &taken) {
+		return failure(awsapi.ECSServiceMappingLimitExceededException,
+			"ECS service %s belongs to deployment group %s of application %s already; take another service, or delete that group first.",
+			taken.Service, taken.Group, taken.Application)
+	}
+	if isMissing(err) {
+		return gone
+	}
+	err = limited(err, awsapi.DeploymentGroupLimitExceededException, "delete one of application "+application+" first")
+	return instead(err, store.ErrExists, groupAlreadyExists(application, name), "store deployment group "+name)
 }
 
 // newGroup returns a group with the defaults of service.md 2.5.
@@ -103,23 +115,28 @@ func (a *API) getDeploymentGroup(ctx context.Context, in *awsapi.GetDeploymentGr
 	return &awsapi.GetDeploymentGroupOutput{DeploymentGroupInfo: shownGroup(group)}, nil
 }
 
-// shownGroup is a group as clients see it. Both waits of blue/green are always numbers, because "aws ecs deploy" reads
-// them unguarded (service.md 2.5).
+// shownGroup is a group as clients see it.
 func shownGroup(group store.Group) *awsapi.DeploymentGroupInfo {
 	info := group.Info
 	if info.TargetRevision != nil {
 		info.TargetRevision = new(withoutContent(*info.TargetRevision))
 	}
-	if info.BlueGreenDeploymentConfiguration == nil {
-		return &info
+	info.BlueGreenDeploymentConfiguration = withWaits(info.BlueGreenDeploymentConfiguration)
+	return &info
+}
+
+// withWaits returns a blue/green configuration in which both waits are numbers, because "aws ecs deploy" reads them unguarded
+// (service.md 2.5).
+func withWaits(c *awsapi.BlueGreenDeploymentConfiguration) *awsapi.BlueGreenDeploymentConfiguration {
+	if c == nil {
+		return nil
 	}
-	blueGreen := *info.BlueGreenDeploymentConfiguration
+	blueGreen := *c
 	ready, terminate := awsapi.Value(blueGreen.DeploymentReadyOption), awsapi.Value(blueGreen.TerminateBlueInstancesOnDeploymentSuccess)
 	ready.WaitTimeInMinutes = new(awsapi.Value(ready.WaitTimeInMinutes))
 	terminate.TerminationWaitTimeInMinutes = new(awsapi.Value(terminate.TerminationWaitTimeInMinutes))
 	blueGreen.DeploymentReadyOption, blueGreen.TerminateBlueInstancesOnDeploymentSuccess = &ready, &terminate
-	info.BlueGreenDeploymentConfiguration = &blueGreen
-	return &info
+	return &blueGreen
 }
 
 // batchGetDeploymentGroups tells of unknown groups in errorMessage: its model has no error for them.
@@ -205,10 +222,7 @@ func (a *API) changeGroup(ctx context.Context, application, name, newName string
 		return err
 	}
 	err = a.store.UpdateGroup(ctx, application, name, group)
-	if isMissing(err) {
-		return groupDoesNotExist(application, name)
-	}
-	return instead(err, store.ErrExists, groupAlreadyExists(application, newName), "update deployment group "+name)
+	return groupNotStored(err, group.Info, groupDoesNotExist(application, name))
 }
 
 // deleteDeploymentGroup succeeds when there is no such group (service.md 2.2).

@@ -100,7 +100,7 @@ func TestGroupSettings(t *testing.T) {
 		{"filter type", fields{"onPremisesInstanceTagFilters": filter("a", "b", "ANY")}, "InvalidTag"},
 		{"empty filter", fields{"onPremisesInstanceTagFilters": []fields{{}}}, "InvalidTag"},
 		{"11 filters", fields{"onPremisesInstanceTagFilters": slices.Repeat(ok, 11)}, "InvalidTag"},
-		{"no Auto Scaling yet", fields{"autoScalingGroups": []string{"asg"}}, "InvalidAutoScalingGroup"},
+		{"Auto Scaling group twice", fields{"autoScalingGroups": []string{"asg", "asg"}}, "InvalidAutoScalingGroup"},
 		{"no Auto Scaling", fields{"autoScalingGroups": []string{}}, ""},
 		{"strategy", fields{"outdatedInstancesStrategy": "MAYBE"}, "InvalidInput"},
 		{"style", fields{"deploymentStyle": fields{"deploymentType": "GREEN"}}, "InvalidDeploymentStyle"},

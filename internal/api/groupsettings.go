@@ -30,11 +30,12 @@ func settingsToCreate(in *awsapi.CreateDeploymentGroupInput) groupSettings {
 		BlueGreenDeploymentConfiguration: in.BlueGreenDeploymentConfiguration,
 		LoadBalancerInfo:                 in.LoadBalancerInfo,
 		EcsServices:                      in.EcsServices,
+		Ec2DeploymentOptions:             in.Ec2DeploymentOptions,
 		TerminationHookEnabled:           in.TerminationHookEnabled,
 	}}
 }
 
-// apply stores the members that are present in info. An empty list clears; one style of tags takes the place of the other.
+// apply stores the members that are present in info. An empty list clears.
 func (s groupSettings) apply(info *awsapi.DeploymentGroupInfo) {
 	s.applyTags(info)
 	set(&info.DeploymentConfigName, s.DeploymentConfigName)
@@ -44,6 +45,7 @@ func (s groupSettings) apply(info *awsapi.DeploymentGroupInfo) {
 	set(&info.DeploymentStyle, s.DeploymentStyle)
 	set(&info.BlueGreenDeploymentConfiguration, s.BlueGreenDeploymentConfiguration)
 	set(&info.LoadBalancerInfo, s.LoadBalancerInfo)
+	set(&info.Ec2DeploymentOptions, s.Ec2DeploymentOptions)
 	set(&info.TerminationHookEnabled, s.TerminationHookEnabled)
 	if s.OutdatedInstancesStrategy != "" {
 		info.OutdatedInstancesStrategy = s.OutdatedInstancesStrategy
@@ -62,23 +64,27 @@ func (s groupSettings) apply(info *awsapi.DeploymentGroupInfo) {
 	}
 }
 
+// applyTags puts the tags that are given, in either style, in the place of those of both. Tools that go from one style to the
+// other send the one that they left as well, empty.
 func (s groupSettings) applyTags(info *awsapi.DeploymentGroupInfo) {
-	if s.Ec2TagFilters != nil {
-		info.Ec2TagFilters = s.Ec2TagFilters
-		info.Ec2TagSet = nil
+	ec2Groups, onPremisesGroups := s.tagGroups()
+	if s.Ec2TagFilters != nil || s.Ec2TagSet != nil {
+		info.Ec2TagFilters, info.Ec2TagSet = append([]awsapi.EC2TagFilter{}, s.Ec2TagFilters...), nil
 	}
-	if s.Ec2TagSet != nil {
+	if len(ec2Groups) > 0 {
 		info.Ec2TagSet = s.Ec2TagSet
-		info.Ec2TagFilters = []awsapi.EC2TagFilter{}
 	}
-	if s.OnPremisesInstanceTagFilters != nil {
-		info.OnPremisesInstanceTagFilters = s.OnPremisesInstanceTagFilters
-		info.OnPremisesTagSet = nil
+	if s.OnPremisesInstanceTagFilters != nil || s.OnPremisesTagSet != nil {
+		info.OnPremisesInstanceTagFilters, info.OnPremisesTagSet = append([]awsapi.TagFilter{}, s.OnPremisesInstanceTagFilters...), nil
 	}
-	if s.OnPremisesTagSet != nil {
+	if len(onPremisesGroups) > 0 {
 		info.OnPremisesTagSet = s.OnPremisesTagSet
-		info.OnPremisesInstanceTagFilters = []awsapi.TagFilter{}
 	}
+}
+
+// tagGroups returns the groups of filters of both tag sets.
+func (s groupSettings) tagGroups() (ec2 [][]awsapi.EC2TagFilter, onPremises [][]awsapi.TagFilter) {
+	return awsapi.Value(s.Ec2TagSet).Ec2TagSetList, awsapi.Value(s.OnPremisesTagSet).OnPremisesTagSetList
 }
 
 // set replaces a member by a new value unless that is absent.
@@ -92,6 +98,9 @@ func set[T any](member **T, value *T) {
 func (s groupSettings) checkFields(l Limits) error {
 	for _, check := range []func() error{
 		func() error { return s.checkTags(l) },
+		func() error {
+			return l.checkAutoScalingGroups(awsapi.InvalidAutoScalingGroupException, s.AutoScalingGroups)
+		},
 		func() error { return checkConfigName(s.DeploymentConfigName) },
 		s.checkRole,
 		func() error { return l.checkTriggers(s.TriggerConfigurations) },
@@ -104,6 +113,7 @@ func (s groupSettings) checkFields(l Limits) error {
 		func() error {
 			return oneOf(awsapi.InvalidInputException, "outdatedInstancesStrategy", s.OutdatedInstancesStrategy)
 		},
+		func() error { return checkEC2Options(s.Ec2DeploymentOptions) },
 	} {
 		if err := check(); err != nil {
 			return err
@@ -113,12 +123,13 @@ func (s groupSettings) checkFields(l Limits) error {
 }
 
 func (s groupSettings) checkTags(l Limits) error {
-	for _, list := range append([][]awsapi.EC2TagFilter{s.Ec2TagFilters}, awsapi.Value(s.Ec2TagSet).Ec2TagSetList...) {
+	ec2Groups, onPremisesGroups := s.tagGroups()
+	for _, list := range append([][]awsapi.EC2TagFilter{s.Ec2TagFilters}, ec2Groups...) {
 		if err := l.checkEC2Filters(awsapi.InvalidEC2TagException, list); err != nil {
 			return err
 		}
 	}
-	for _, list := range append([][]awsapi.TagFilter{s.OnPremisesInstanceTagFilters}, awsapi.Value(s.OnPremisesTagSet).OnPremisesTagSetList...) {
+	for _, list := range append([][]awsapi.TagFilter{s.OnPremisesInstanceTagFilters}, onPremisesGroups...) {
 		if err := l.checkFilters(awsapi.InvalidTagException, list); err != nil {
 			return err
 		}
@@ -139,12 +150,13 @@ func (s groupSettings) checkRole() error {
 }
 
 func (s groupSettings) checkTagStyles(l Limits) error {
+	ec2Groups, onPremisesGroups := s.tagGroups()
 	switch {
-	case len(s.Ec2TagFilters) > 0 && s.Ec2TagSet != nil:
+	case len(s.Ec2TagFilters) > 0 && len(ec2Groups) > 0:
 		return failure(awsapi.InvalidEC2TagCombinationException, "Give either ec2TagFilters or ec2TagSet, not both.")
-	case len(s.OnPremisesInstanceTagFilters) > 0 && s.OnPremisesTagSet != nil:
+	case len(s.OnPremisesInstanceTagFilters) > 0 && len(onPremisesGroups) > 0:
 		return failure(awsapi.InvalidOnPremisesTagCombinationException, "Give either onPremisesInstanceTagFilters or onPremisesTagSet, not both.")
-	case len(awsapi.Value(s.Ec2TagSet).Ec2TagSetList) > l.TagGroups, len(awsapi.Value(s.OnPremisesTagSet).OnPremisesTagSetList) > l.TagGroups:
+	case len(ec2Groups) > l.TagGroups, len(onPremisesGroups) > l.TagGroups:
 		return failure(awsapi.TagSetListLimitExceededException, "A tag set may have %d groups of filters.", l.TagGroups)
 	}
 	return nil
@@ -188,6 +200,28 @@ func checkFilter(invalid string, f awsapi.TagFilter) error {
 		return failure(invalid, "A tag filter needs a Key, a Value or both.")
 	case !lengthWithin(key, 0, maxTagKey) || !lengthWithin(value, 0, maxTagValue):
 		return failure(invalid, "A tag filter's Key may have %d characters and its Value %d.", maxTagKey, maxTagValue)
+	}
+	return nil
+}
+
+// checkAutoScalingGroups checks names only: whether there are such groups is for the neighbour to say that has them.
+func (l Limits) checkAutoScalingGroups(invalid string, names []string) error {
+	if len(names) > l.AutoScaling {
+		return failure(invalid, "autoScalingGroups may name %d Auto Scaling groups.", l.AutoScaling)
+	}
+	for i, name := range names {
+		if !lengthWithin(name, 1, 255) || hasControl(name) || slices.Contains(names[:i], name) {
+			return failure(invalid, "autoScalingGroups: name %q must have 1 to 255 printable characters and be given once.", name)
+		}
+	}
+	return nil
+}
+
+func checkEC2Options(o *awsapi.EC2DeploymentOptions) error {
+	for _, p := range awsapi.Value(o).AutoScalingGroupProcessesToSuspend {
+		if !slices.Contains(p.Values(), p) {
+			return notOneOf(awsapi.InvalidAutoScalingGroupProcessToSuspendException, "autoScalingGroupProcessesToSuspend", p, p.Values())
+		}
 	}
 	return nil
 }
@@ -325,10 +359,6 @@ func (a *API) checkGroup(ctx context.Context, info awsapi.DeploymentGroupInfo, g
 }
 
 func checkServerGroup(info awsapi.DeploymentGroupInfo) error {
-	if len(info.AutoScalingGroups) > 0 {
-		return failure(awsapi.InvalidAutoScalingGroupException,
-			"This server knows no Auto Scaling groups yet; register the hosts and choose them with onPremisesInstanceTagFilters.")
-	}
 	if len(info.EcsServices) > 0 {
 		return failure(awsapi.InvalidECSServiceException, "ecsServices is for the ECS platform; leave it out for the Server platform.")
 	}

@@ -28,7 +28,7 @@ func (a *API) registerOnPremisesInstance(ctx context.Context, in *awsapi.Registe
 		InstanceName:  &name,
 		IamUserArn:    in.IamUserArn,
 		IamSessionArn: in.IamSessionArn,
-		InstanceArn:   new(a.arns.instance(name) + "_" + suffix()),
+		InstanceArn:   new(a.arns.instance(&name) + "_" + suffix()),
 		RegisterTime:  awsapi.At(time.Now()),
 		Tags:          []awsapi.Tag{},
 	}})
@@ -187,10 +187,7 @@ func (a *API) removeTagsFromOnPremisesInstances(ctx context.Context, in *awsapi.
 
 // checkHostTags returns the tags with an absent value made empty, so that a key alone is the same tag however it is given.
 func (l Limits) checkHostTags(tags []awsapi.Tag, names []string) ([]awsapi.Tag, error) {
-	if len(names) > l.TaggedHosts {
-		return nil, failure(awsapi.InstanceLimitExceededException, "The call names %d instances; it may name %d. Split it.", len(names), l.TaggedHosts)
-	}
-	if err := each(names, l.TaggedHosts, hostName); err != nil {
+	if err := each(names, len(names), hostName); err != nil {
 		return nil, err
 	}
 	if len(tags) == 0 {
@@ -203,6 +200,9 @@ func (l Limits) checkHostTags(tags []awsapi.Tag, names []string) ([]awsapi.Tag, 
 			return nil, failure(awsapi.InvalidTagException, "Tag key %q must have 1 to %d characters and its value at most %d.", key, maxTagKey, maxTagValue)
 		}
 		checked[i] = awsapi.Tag{Key: &key, Value: &value}
+	}
+	if len(names) > l.TaggedHosts {
+		return nil, failure(awsapi.InstanceLimitExceededException, "The call names %d instances; it may name %d. Split it.", len(names), l.TaggedHosts)
 	}
 	return checked, nil
 }

@@ -23,7 +23,11 @@ func (a *API) hostDeployment(ctx context.Context, id *string) (store.Deployment,
 	return d, nil
 }
 
-func instanceID(value *string) (string, error) {
+// instanceField takes an id, or the ARN that older clients of EC2 send (service.md 1). It returns the id.
+func instanceField(value *string) (string, error) {
+	if value != nil {
+		value = new(instanceID(*value))
+	}
 	return field(value, "instanceId", awsapi.InstanceIdRequiredException, awsapi.InvalidInstanceNameException, targetIDPattern,
 		"list-deployment-instances shows the instances of a deployment")
 }
@@ -69,7 +73,7 @@ func (a *API) getDeploymentInstance(ctx context.Context, in *awsapi.GetDeploymen
 	if _, err := deploymentID(in.DeploymentId); err != nil {
 		return nil, err
 	}
-	id, err := instanceID(in.InstanceId)
+	id, err := instanceField(in.InstanceId)
 	if err != nil {
 		return nil, err
 	}
@@ -91,10 +95,14 @@ func (a *API) batchGetDeploymentInstances(
 	if _, err := deploymentID(in.DeploymentId); err != nil {
 		return nil, err
 	}
-	if err := each(in.InstanceIds, a.limits.BatchTargets, instanceID); err != nil {
+	if err := each(in.InstanceIds, a.limits.BatchTargets, instanceField); err != nil {
 		return nil, err
 	}
-	summaries, unknown, err := a.instanceSummaries(ctx, in.DeploymentId, in.InstanceIds)
+	ids := make([]string, len(in.InstanceIds))
+	for i, id := range in.InstanceIds {
+		ids[i] = instanceID(id)
+	}
+	summaries, unknown, err := a.instanceSummaries(ctx, in.DeploymentId, ids)
 	if err != nil {
 		return nil, err
 	}

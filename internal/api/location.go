@@ -84,14 +84,20 @@ func checkedS3(s awsapi.S3Location) (awsapi.S3Location, error) {
 	case key == "" || len(key) > maxObjectKey || hasControl(key):
 		return s, failure(awsapi.InvalidRevisionException, "key must have 1 to %d bytes and no control characters.", maxObjectKey)
 	case s.BundleType == "":
-		return s, failure(awsapi.InvalidRevisionException, "bundleType is missing; say what s3://%s/%s is: zip, tar or tgz.", bucket, key)
+		return s, failure(awsapi.InvalidRevisionException, "bundleType is missing; say what s3://%s/%s is, such as zip or tgz.", bucket, key)
 	case hasControl(awsapi.Value(s.Version)) || hasControl(awsapi.Value(s.ETag)):
 		return s, failure(awsapi.InvalidRevisionException, "version and eTag may have no control characters.")
 	}
-	if s.ETag != nil {
-		s.ETag = new(strings.Trim(*s.ETag, `"`))
-	}
+	s.ETag, s.Version = given(strings.Trim(awsapi.Value(s.ETag), `"`)), given(awsapi.Value(s.Version))
 	return s, oneOf(awsapi.InvalidRevisionException, "bundleType", s.BundleType)
+}
+
+// given is a member that is as good as absent when it is empty.
+func given(value string) *string {
+	if value == "" {
+		return nil
+	}
+	return &value
 }
 
 func checkGitHub(g awsapi.GitHubLocation) error {
@@ -125,11 +131,15 @@ func checkedDigest(content, digest *string) (string, error) {
 // deployable says whether a platform can deploy from there, and that content is given to be registered (service.md 2.1).
 func deployable(r awsapi.RevisionLocation, platform awsapi.ComputePlatform) error {
 	server := platform == awsapi.ComputePlatformServer
+	bundles := []awsapi.BundleType{awsapi.BundleTypeYAML, awsapi.BundleTypeJSON, awsapi.BundleTypeZip, awsapi.BundleTypeTgz}
+	if server {
+		bundles = []awsapi.BundleType{awsapi.BundleTypeZip, awsapi.BundleTypeTar, awsapi.BundleTypeTgz}
+	}
 	switch {
 	case r.GitHubLocation != nil && !server:
 		return failure(awsapi.InvalidRevisionException, "The %s platform does not deploy from GitHub; give appSpecContent or s3Location.", platform)
-	case r.S3Location != nil && server && slices.Contains([]awsapi.BundleType{awsapi.BundleTypeYAML, awsapi.BundleTypeJSON}, r.S3Location.BundleType):
-		return failure(awsapi.InvalidRevisionException, "The Server platform deploys bundles; bundleType must be zip, tar or tgz, not %s.", r.S3Location.BundleType)
+	case r.S3Location != nil && !slices.Contains(bundles, r.S3Location.BundleType):
+		return failure(awsapi.InvalidRevisionException, "The %s platform cannot deploy a bundleType of %s; it must be one of %v.", platform, r.S3Location.BundleType, bundles)
 	case (r.AppSpecContent != nil || r.String != nil) && server:
 		return failure(awsapi.InvalidRevisionException, "The Server platform deploys bundles; give s3Location or gitHubLocation.")
 	case r.AppSpecContent != nil && awsapi.Value(r.AppSpecContent.Content) == "", r.String != nil && awsapi.Value(r.String.Content) == "":
@@ -161,8 +171,8 @@ func describe(r awsapi.RevisionLocation) string {
 	return "without a location"
 }
 
-// withoutContent returns a revision without the text of its AppSpec, which only GetApplicationRevision shows
-// (service.md 2.3, 2.6).
+// withoutContent returns a revision without the text of its AppSpec: that is shown to who asks for just this revision, and
+// neither in lists nor with a deployment (service.md 2.3, 2.6).
 func withoutContent(r awsapi.RevisionLocation) awsapi.RevisionLocation {
 	if r.AppSpecContent != nil {
 		r.AppSpecContent = &awsapi.AppSpecContent{Sha256: r.AppSpecContent.Sha256}

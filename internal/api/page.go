@@ -4,19 +4,27 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"grapnel/internal/awsapi"
 )
 
-// pageSize is how many entries a list operation returns at once (service.md 1).
-const pageSize = 100
+const (
+	// pageSize is how many entries a list operation returns at once (service.md 1).
+	pageSize = 100
+	// tokenLife is how long a page token is good for: a list that is picked up again after days is not the same list.
+	tokenLife = 24 * time.Hour
+)
 
-// pages makes and checks page tokens. A token is the key of the last entry shown, under a signature that binds it to the
-// operation and its filters: with other filters that key would stand at another place, and entries would be skipped in
-// silence.
+// pages makes and checks page tokens. A token is the key of the last entry shown, and until when it may be shown again,
+// under a signature that binds it to the operation and its filters: with other filters that key would stand at another
+// place, and entries would be skipped in silence.
+//
+//	signature (32 bytes)  end of its life (8 bytes, seconds since 1970)  key
 type pages struct{ key []byte }
 
 // page is the part of a list that one call asks for.
@@ -34,25 +42,33 @@ func (p pages) open(request any, token *string) (page, error) {
 	}
 	binding = fmt.Appendf(nil, "%T %s", request, binding)
 	opened := page{token: func(last string) *string {
-		return new(base64.RawURLEncoding.EncodeToString(append(p.sign(binding, last), last...)))
+		signed := binary.BigEndian.AppendUint64(nil, uint64(time.Now().Add(tokenLife).Unix()))
+		signed = append(signed, last...)
+		return new(base64.RawURLEncoding.EncodeToString(append(p.sign(binding, signed), signed...)))
 	}}
 	if token == nil {
 		return opened, nil
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(*token)
-	if err != nil || len(raw) < sha256.Size || !hmac.Equal(raw[:sha256.Size], p.sign(binding, string(raw[sha256.Size:]))) {
+	if err != nil || len(raw) < keyOffset || !hmac.Equal(raw[:sha256.Size], p.sign(binding, raw[sha256.Size:])) {
 		return page{}, failure(awsapi.InvalidNextTokenException,
-			"The nextToken is not one that this operation gave out for the same filters; list again from the first page.")
+			"The token is not one that this operation gave out for the same filters; list again from the first page.")
 	}
-	opened.after = string(raw[sha256.Size:])
+	if until := binary.BigEndian.Uint64(raw[sha256.Size:keyOffset]); time.Now().Unix() >= int64(until) {
+		return page{}, failure(awsapi.InvalidNextTokenException, "The token has expired after %s; list again from the first page.", tokenLife)
+	}
+	opened.after = string(raw[keyOffset:])
 	return opened, nil
 }
 
-func (p pages) sign(binding []byte, last string) []byte {
+// keyOffset is where the key begins in a token.
+const keyOffset = sha256.Size + 8
+
+func (p pages) sign(binding, signed []byte) []byte {
 	mac := hmac.New(sha256.New, p.key)
 	fmt.Fprintf(mac, "%d:", len(binding))
 	mac.Write(binding)
-	mac.Write([]byte(last))
+	mac.Write(signed)
 	return mac.Sum(nil)
 }
 

@@ -135,21 +135,22 @@ func (a *API) listApplicationRevisions(ctx context.Context, in *awsapi.ListAppli
 	return out, nil
 }
 
+// checkRevisionFilters checks members in the order in which the operation lists its errors (service.md 2.1).
 func checkRevisionFilters(in *awsapi.ListApplicationRevisionsInput) error {
-	bucket, prefix := awsapi.Value(in.S3Bucket), awsapi.Value(in.S3KeyPrefix)
-	switch {
-	case prefix != "" && bucket == "":
-		return failure(awsapi.BucketNameFilterRequiredException, "s3KeyPrefix needs s3Bucket: say in which bucket.")
-	case bucket != "" && !bucketPattern.MatchString(bucket):
-		return failure(awsapi.InvalidBucketNameFilterException, "s3Bucket %q is not the name of a bucket; %s.", bucket, bucketRule)
-	case hasControl(prefix) || len(prefix) > maxObjectKey:
-		return failure(awsapi.InvalidKeyPrefixFilterException, "s3KeyPrefix must have at most %d bytes and no control characters.", maxObjectKey)
-	}
 	if err := oneOf(awsapi.InvalidSortByException, "sortBy", in.SortBy); err != nil {
 		return err
 	}
 	if err := oneOf(awsapi.InvalidSortOrderException, "sortOrder", in.SortOrder); err != nil {
 		return err
+	}
+	bucket, prefix := awsapi.Value(in.S3Bucket), awsapi.Value(in.S3KeyPrefix)
+	switch {
+	case bucket != "" && !bucketPattern.MatchString(bucket):
+		return failure(awsapi.InvalidBucketNameFilterException, "s3Bucket %q is not the name of a bucket; %s.", bucket, bucketRule)
+	case hasControl(prefix) || len(prefix) > maxObjectKey:
+		return failure(awsapi.InvalidKeyPrefixFilterException, "s3KeyPrefix must have at most %d bytes and no control characters.", maxObjectKey)
+	case prefix != "" && bucket == "":
+		return failure(awsapi.BucketNameFilterRequiredException, "s3KeyPrefix needs s3Bucket: say in which bucket.")
 	}
 	return oneOf(awsapi.InvalidDeployedStateFilterException, "deployed", in.Deployed)
 }

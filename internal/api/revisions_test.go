@@ -50,6 +50,8 @@ func TestRevisionForms(t *testing.T) {
 		register("unknown bundle type", "shop", s3("a", fields{"bundleType": "rar"}), "InvalidRevision"),
 		register("YAML on hosts", "shop", s3("a", fields{"bundleType": "YAML"}), "InvalidRevision"),
 		register("YAML for a function", "fn", s3("a", fields{"bundleType": "YAML"}), ""),
+		register("tar for a function", "fn", s3("a", fields{"bundleType": "tar"}), "InvalidRevision"),
+		register("tgz for a container", "box", s3("a", fields{"bundleType": "tgz"}), ""),
 		register("bucket", "shop", s3("a", fields{"bucket": "Not A Bucket"}), "InvalidRevision"),
 		register("no key", "shop", s3("", nil), "InvalidRevision"),
 		register("control character in key", "shop", s3("a\x1fb", nil), "InvalidRevision"),
@@ -101,6 +103,19 @@ func TestRevisionsAreRegisteredOnce(t *testing.T) {
 			t.Errorf("batch: %v, %q", batch.Revisions, *batch.ErrorMessage)
 		}
 	})
+}
+
+// An ETag or a version that is empty is none: tools send what they have read, whether there was one or not.
+func TestEmptyETagIsNone(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	do[fields](s, "CreateApplication", fields{"applicationName": "shop"})
+	for _, tag := range []string{"", `""`} {
+		do[fields](s, "RegisterApplicationRevision", fields{"applicationName": "shop", "revision": s3("a.zip", fields{"eTag": tag, "version": ""})})
+	}
+	list := do[awsapi.ListApplicationRevisionsOutput](s, "ListApplicationRevisions", fields{"applicationName": "shop"})
+	s.equal("revisions", list.Revisions, []awsapi.RevisionLocation{{RevisionType: "S3", S3Location: &awsapi.S3Location{
+		Bucket: new("bundles"), Key: new("a.zip"), BundleType: "zip"}}})
 }
 
 func make26() []fields {
@@ -183,6 +198,9 @@ func TestRevisionsAreFilteredAndSorted(t *testing.T) {
 			{"V36", "ListApplicationRevisions", fields{"applicationName": "shop", "sortOrder": "up"}, "InvalidSortOrder"},
 			{"V36", "ListApplicationRevisions", fields{"applicationName": "shop", "deployed": "yes"}, "InvalidDeployedStateFilter"},
 			{"bucket", "ListApplicationRevisions", fields{"applicationName": "shop", "s3Bucket": "X"}, "InvalidBucketNameFilter"},
+			{"the order of errors", "ListApplicationRevisions", fields{"applicationName": "shop", "sortBy": "name", "s3Bucket": "X", "s3KeyPrefix": "\n"}, "InvalidSortBy"},
+			{"the order of errors", "ListApplicationRevisions", fields{"applicationName": "shop", "deployed": "yes", "s3KeyPrefix": "\n"}, "InvalidKeyPrefixFilter"},
+			{"the order of errors", "ListApplicationRevisions", fields{"applicationName": "shop", "deployed": "yes", "s3KeyPrefix": "a/"}, "BucketNameFilterRequired"},
 			{"prefix", "ListApplicationRevisions", fields{"applicationName": "shop", "s3Bucket": "bundles", "s3KeyPrefix": "\n"}, "InvalidKeyPrefixFilter"},
 		})
 	})

@@ -65,9 +65,13 @@ func (a *API) untagResource(ctx context.Context, in *awsapi.UntagResourceInput) 
 	})
 }
 
-// listTagsForResource answers in one page: a resource has at most 50 tags.
+// listTagsForResource lists tags in the order in which they were added.
 func (a *API) listTagsForResource(ctx context.Context, in *awsapi.ListTagsForResourceInput) (*awsapi.ListTagsForResourceOutput, error) {
 	resource, err := a.taggable(in.ResourceArn)
+	if err != nil {
+		return nil, err
+	}
+	p, err := a.pages.open(awsapi.ListTagsForResourceInput{ResourceArn: in.ResourceArn}, in.NextToken)
 	if err != nil {
 		return nil, err
 	}
@@ -79,19 +83,25 @@ func (a *API) listTagsForResource(ctx context.Context, in *awsapi.ListTagsForRes
 	if err != nil {
 		return nil, err
 	}
-	return &awsapi.ListTagsForResourceOutput{Tags: append([]awsapi.Tag{}, tags...)}, nil
+	key := func(t awsapi.Tag) string { return awsapi.Value(t.Key) }
+	out := new(awsapi.ListTagsForResourceOutput)
+	out.Tags, out.NextToken = cut(p, following(p, tags, key), key)
+	return out, nil
 }
 
 // resource is what an ARN names: an application, or one of its groups.
 type resource struct{ application, group string }
 
-// taggable reads the ARN of a resource that has tags.
+// maxARN is the length of the longest ARN in characters (service.md 12).
+const maxARN = 1011
+
+// taggable reads the ARN of a resource that has tags. Of the kinds that AWS may or may not tag, this server tags none.
 func (a *API) taggable(arn *string) (resource, error) {
 	if awsapi.Value(arn) == "" {
 		return resource{}, missing(awsapi.ResourceArnRequiredException, "ResourceArn")
 	}
 	kind, name, ok := a.arns.resource(*arn)
-	if !ok {
+	if !ok || len(*arn) > maxARN {
 		return resource{}, failure(awsapi.InvalidArnException, "%q is not an ARN of this server; one looks like %sapplication:NAME or %sdeploymentgroup:APPLICATION/GROUP.",
 			*arn, a.arns.prefix(), a.arns.prefix())
 	}

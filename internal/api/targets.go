@@ -160,6 +160,10 @@ func (a *API) deploymentTargets(ctx context.Context, deployment *string, ids []s
 	if err != nil {
 		return nil, err
 	}
+	if platform := d.Info.ComputePlatform; platform != awsapi.ComputePlatformServer && len(ids) != 1 {
+		return nil, failure(awsapi.DeploymentTargetListSizeExceededException,
+			"Deployment %s is on the %s platform, where a call may name one target.", *deployment, platform)
+	}
 	if err := checkStarted(d); err != nil {
 		return nil, err
 	}
@@ -184,7 +188,7 @@ func (a *API) shownTarget(d store.Deployment, t store.Target) awsapi.DeploymentT
 		InstanceTarget: &awsapi.InstanceTarget{
 			DeploymentId:    d.Info.DeploymentId,
 			TargetId:        &t.ID,
-			TargetArn:       new(a.arns.instance(t.ID)),
+			TargetArn:       new(a.arns.target(t.ID)),
 			Status:          awsapi.TargetStatus(t.Status),
 			LastUpdatedAt:   awsapi.At(t.UpdatedAt),
 			LifecycleEvents: lifecycleEvents(d.Plan, t),

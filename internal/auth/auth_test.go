@@ -25,7 +25,7 @@ import (
 
 const account = "123456789012"
 
-func newStore(t *testing.T) *sqlstore.Store {
+func newStore(t testing.TB) *sqlstore.Store {
 	t.Helper()
 	s, err := sqlstore.Open(t.Context(), filepath.Join(t.TempDir(), "grapnel.db"), slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -35,24 +35,24 @@ func newStore(t *testing.T) *sqlstore.Store {
 	return s
 }
 
-func ok(t *testing.T, err error) {
+func ok(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-func newAuth(t *testing.T, s Store) *Auth {
+func newAuth(t testing.TB, s Store) *Auth {
 	t.Helper()
 	key, err := seal.LoadOrCreateKey(filepath.Join(t.TempDir(), "key"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return New(Options{Store: s, Key: key, AccountID: account})
+	return New(Options{Store: s, Key: key, Region: "us-east-1", AccountID: account})
 }
 
 // newUser makes a user with one access key.
-func newUser(t *testing.T, a *Auth, path, name string) (store.User, store.AccessKey, string) {
+func newUser(t testing.TB, a *Auth, path, name string) (store.User, store.AccessKey, string) {
 	t.Helper()
 	u, err := a.CreateUser(t.Context(), path, name)
 	if err != nil {
@@ -74,7 +74,7 @@ func countKeys(t *testing.T, s Store, user string) int {
 
 func mustLookup(t *testing.T, a *Auth, id string) (Identity, string) {
 	t.Helper()
-	who, secret, err := a.Lookup(t.Context(), id)
+	who, secret, err := a.Lookup(t.Context(), id, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func mustLookup(t *testing.T, a *Auth, id string) (Identity, string) {
 
 func wantUnknown(t *testing.T, a *Auth, id string) {
 	t.Helper()
-	_, _, err := a.Lookup(t.Context(), id)
+	_, _, err := a.Lookup(t.Context(), id, "")
 	if e, ok := errors.AsType[*sigv4.Error](err); !ok || e.Problem != sigv4.UnknownKey {
 		t.Errorf("got error %v, want an unknown key", err)
 	}
@@ -218,7 +218,7 @@ func TestMovedRow(t *testing.T) {
 	ok(t, s.DeleteAccessKey(t.Context(), "ann", key.ID))
 	key.User = ""
 	ok(t, s.CreateAccessKey(t.Context(), key))
-	if who, _, err := a.Lookup(t.Context(), key.ID); err == nil {
+	if who, _, err := a.Lookup(t.Context(), key.ID, ""); err == nil {
 		t.Errorf("got %+v, want an error", who)
 	}
 }
@@ -243,11 +243,20 @@ func TestRevokedAtOnce(t *testing.T) {
 	wantUnknown(t, a, key.ID)
 }
 
-// watched counts the reads of keys, and lets a test do something between a read and what follows it.
+// watched counts the reads of keys, and lets a test do something between a read and what follows it. With elsewhere, writes
+// look like those of another server of the database.
 type watched struct {
 	*sqlstore.Store
 	reads     int
 	afterRead func()
+	elsewhere bool
+}
+
+func (w *watched) IdentityVersion() uint64 {
+	if w.elsewhere {
+		return 0
+	}
+	return w.Store.IdentityVersion()
 }
 
 func (w *watched) AccessKey(ctx context.Context, id string) (store.AccessKey, error) {
@@ -280,6 +289,7 @@ func TestCacheAges(t *testing.T) {
 		s := &watched{Store: newStore(t)}
 		a := newAuth(t, s)
 		_, key, _ := newUser(t, a, "/", "ann")
+		s.elsewhere = true
 		for range 3 {
 			mustLookup(t, a, key.ID)
 		}
@@ -287,6 +297,7 @@ func TestCacheAges(t *testing.T) {
 			t.Errorf("the key was read %d times, want once", s.reads)
 		}
 		ok(t, s.DeleteAccessKey(t.Context(), "ann", key.ID))
+		mustLookup(t, a, key.ID)
 		time.Sleep(cacheLife)
 		wantUnknown(t, a, key.ID)
 	})
@@ -294,11 +305,11 @@ func TestCacheAges(t *testing.T) {
 
 func TestCacheIsBounded(t *testing.T) {
 	t.Parallel()
-	var c cache
-	for range 3 * cacheSize {
-		c.put(randomID("AKIA", 16), knownKey{}, 0, time.Now())
-		if len(c.keys) > cacheSize {
-			t.Fatalf("the cache holds %d keys, want at most %d", len(c.keys), cacheSize)
+	var c cache[int]
+	for i := range 3 * cacheSize {
+		c.put(randomID("AKIA", 16), entry[int]{value: i})
+		if len(c.entries) > cacheSize {
+			t.Fatalf("the cache holds %d entries, want at most %d", len(c.entries), cacheSize)
 		}
 	}
 }
@@ -373,6 +384,11 @@ func TestAllow(t *testing.T) {
 	issue(t, s, "d-2", "web-1", awsapi.RevisionLocation{RevisionType: awsapi.RevisionLocationTypeGitHub})
 	issue(t, s, "d-3", "web-1", bundle("bundles", "app/2.zip"))
 	issue(t, s, "d-4", "web-2", bundle("bundles", "app/3.zip"))
+	// What `aws deploy register` lets every host do, and more.
+	for _, name := range []string{"web-1", "web-2"} {
+		newUser(t, a, "/", name)
+		ok(t, s.PutPolicy(t.Context(), store.Owner{User: name}, store.Policy{Name: "codedeploy-agent", Document: allowAll}))
+	}
 
 	root := Identity{Kind: Root, ARN: "arn:aws:iam::123456789012:root"}
 	user := Identity{Kind: User, ARN: "arn:aws:iam::123456789012:user/ann", User: "ann"}
@@ -393,6 +409,14 @@ func TestAllow(t *testing.T) {
 		{host, ActionGetCallerIdentity, "*", true},
 		{host, poll, "*", true},
 		{host, "codedeploy:GetDeployment", "*", false},
+		{host, ActionRotateHostKey, "*", true},
+		{user, ActionRotateHostKey, "*", false},
+		{host, "grapnel:GetDeploymentLog", "*", false},
+		{host, ActionAssumeRole, "arn:aws:iam::123456789012:role/ci", false},
+		{host, ActionGetObject, ObjectARN("aws-codedeploy-us-east-1", "latest/install"), true},
+		{host, ActionGetObject, ObjectARN("aws-codedeploy-us-east-1", "other"), false},
+		{host, ActionGetObject, ObjectARN("aws-codedeploy-eu-west-1", "latest/install"), false},
+		{host, "s3:PutObject", ObjectARN("aws-codedeploy-us-east-1", "latest/install"), false},
 		{host, ActionGetObject, ObjectARN("bundles", "app/1.zip"), true},
 		{host, ActionGetObject, ObjectARN("bundles", "app/2.zip"), true},
 		{host, ActionGetObject, ObjectARN("bundles", "app/3.zip"), false},

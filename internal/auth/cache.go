@@ -3,62 +3,52 @@ package auth
 import (
 	"sync"
 	"time"
-
-	"grapnel/internal/store"
 )
 
 const (
-	cacheSize = 4096            // keys remembered at most
-	cacheLife = 5 * time.Second // how long a key that another server deleted still works here
+	cacheSize = 4096            // entries remembered at most
+	cacheLife = 5 * time.Second // how long what another server changed counts as before
 )
 
-// knownKey is an access key that was found active.
-type knownKey struct {
-	secret string
-	user   *store.User // nil for root
-	until  time.Time
-}
-
-// cache remembers access keys for a short while, so that a burst of requests costs one read and one decryption. Keys that
-// do not exist are not remembered: anybody can invent those. The zero value is ready.
-type cache struct {
+// cache remembers what was read from the store for a short while, and no longer than the store's identities stay as they
+// are. What does not exist is not remembered: anybody can invent names. The zero value is ready.
+type cache[V any] struct {
 	mu      sync.Mutex
-	keys    map[string]knownKey
-	changes uint64 // number of calls of forget
+	entries map[string]entry[V]
 }
 
-// begin is called before the store is read; put wants its result.
-func (c *cache) begin() uint64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.changes
+type entry[V any] struct {
+	value   V
+	version uint64 // of the store's identities, before the value was read
+	until   time.Time
 }
 
-// put remembers a key unless any was forgotten since began: what was read before a deletion must not be remembered
-// after it.
-func (c *cache) put(id string, k knownKey, began uint64, now time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.changes != began {
-		return
+// find returns what is remembered under the key, or else what read returns, which is remembered unless it is an error. The
+// version is taken before reading: what was read before a deletion must not be found after it.
+func (c *cache[V]) find(key string, version func() uint64, read func() (V, error)) (V, error) {
+	seen, now := version(), time.Now()
+	if e, ok := c.get(key); ok && e.version == seen && now.Before(e.until) {
+		return e.value, nil
 	}
-	if c.keys == nil || len(c.keys) >= cacheSize {
-		c.keys = map[string]knownKey{} // one slow moment is cheaper than keeping track of age
+	value, err := read()
+	if err == nil {
+		c.put(key, entry[V]{value, seen, now.Add(cacheLife)})
 	}
-	k.until = now.Add(cacheLife)
-	c.keys[id] = k
+	return value, err
 }
 
-func (c *cache) get(id string, now time.Time) (knownKey, bool) {
+func (c *cache[V]) get(key string) (entry[V], bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	k, ok := c.keys[id]
-	return k, ok && now.Before(k.until)
+	e, ok := c.entries[key]
+	return e, ok
 }
 
-func (c *cache) forget(id string) {
+func (c *cache[V]) put(key string, e entry[V]) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.changes++
-	delete(c.keys, id)
+	if c.entries == nil || len(c.entries) >= cacheSize {
+		c.entries = map[string]entry[V]{} // one slow moment is cheaper than keeping track of age
+	}
+	c.entries[key] = e
 }

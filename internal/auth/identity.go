@@ -14,19 +14,22 @@ type Kind int
 
 // The kinds of identities.
 const (
-	Nobody Kind = iota // the zero Identity: the request was not verified
-	Root               // the operator's key, made at the first start
-	User               // made through IAM
-	Host               // a user whose ARN is the iamUserArn of a registered host
+	Nobody  Kind = iota // the zero Identity: the request was not verified
+	Root                // the operator's key, made at the first start
+	User                // made through IAM
+	Session             // somebody who has taken on a role
+	Host                // a user or a session whose ARN is that of a registered host
 )
 
 // Identity is who made a request.
 type Identity struct {
 	Kind Kind
 	ARN  string
-	ID   string // the user's unique id; the account id for root
-	User string // the user's name; "" for root
+	ID   string // the user's unique id; that of the role, a colon and the session's name; the account id for root
+	User string // the user's name; "" for root and sessions
+	Role string // the name of the role that a session has taken on, else ""
 	Host string // the registered host's name; "" unless Kind is Host
+	Key  string // the id of the access key that signed the request; set by whoever verified it
 }
 
 type contextKey struct{}
@@ -47,14 +50,22 @@ func (a *Auth) UserARN(u store.User) string {
 	return "arn:aws:iam::" + a.account + ":user" + u.Path + u.Name
 }
 
+// RoleARN returns the ARN of a role: `arn:aws:iam::ACCOUNT:role` followed by its path and name.
+func (a *Auth) RoleARN(r store.Role) string {
+	return "arn:aws:iam::" + a.account + ":role" + r.Path + r.Name
+}
+
+// sessionARN is the ARN of a session, which does not tell the path of its role.
+func (a *Auth) sessionARN(role, session string) string {
+	return "arn:aws:sts::" + a.account + ":assumed-role/" + role + "/" + session
+}
+
 func (a *Auth) root() Identity {
 	return Identity{Kind: Root, ARN: "arn:aws:iam::" + a.account + ":root", ID: a.account}
 }
 
-// identify tells hosts from other users. It asks the store each time: a host loses its rights with its registration, and
-// no other part of the program has to remember to say so here.
-func (a *Auth) identify(ctx context.Context, u store.User) (Identity, error) {
-	id := Identity{Kind: User, ARN: a.UserARN(u), ID: u.ID, User: u.Name}
+// orHost returns the identity as that of the host which is registered with its ARN, if there is one.
+func (a *Auth) orHost(ctx context.Context, id Identity) (Identity, error) {
 	host, err := a.store.HostByARN(ctx, id.ARN)
 	if errors.Is(err, store.ErrNotFound) {
 		return id, nil
@@ -62,8 +73,6 @@ func (a *Auth) identify(ctx context.Context, u store.User) (Identity, error) {
 	if err != nil {
 		return Identity{}, fmt.Errorf("find the host registered with %s: %w", id.ARN, err)
 	}
-	if awsapi.Value(host.Info.IamUserArn) == id.ARN {
-		id.Kind, id.Host = Host, awsapi.Value(host.Info.InstanceName)
-	}
+	id.Kind, id.Host = Host, awsapi.Value(host.Info.InstanceName)
 	return id, nil
 }

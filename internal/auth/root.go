@@ -50,7 +50,7 @@ func (a *Auth) keepRoot(ctx context.Context) (sigv4.Credentials, error) {
 		}
 		return sigv4.Credentials{AccessKeyID: rows[0].ID, SecretAccessKey: secret}, nil
 	}
-	made := newCredentials()
+	made := newCredentials(permanent)
 	if err := a.store.CreateAccessKey(ctx, a.row("", made)); err != nil {
 		return sigv4.Credentials{}, fmt.Errorf("store the root access key: %w", err)
 	}

@@ -10,10 +10,23 @@ const (
 )
 
 // GrapnelOperations lists the operations of Grapnel's own.
-var GrapnelOperations = []Operation{{
-	Name: "GetDeploymentLog", Input: reflect.TypeFor[GetDeploymentLogInput](), Output: reflect.TypeFor[GetDeploymentLogOutput](),
-	Errors: []string{DeploymentDoesNotExistException, DeploymentIdRequiredException, InvalidInputException},
-}}
+var GrapnelOperations = []Operation{
+	grapnelOperation[GetDeploymentLogInput, GetDeploymentLogOutput]("GetDeploymentLog",
+		DeploymentDoesNotExistException, DeploymentIdRequiredException, InvalidInputException),
+	grapnelOperation[CreateJoinTokenInput, CreateJoinTokenOutput]("CreateJoinToken",
+		InvalidInputException, InvalidInstanceNameException, InvalidTagException, TagLimitExceededException),
+	grapnelOperation[ListJoinTokensInput, ListJoinTokensOutput]("ListJoinTokens"),
+	grapnelOperation[DeleteJoinTokenInput, DeleteJoinTokenOutput]("DeleteJoinToken", InvalidInputException),
+	grapnelOperation[RotateHostKeyInput, RotateHostKeyOutput]("RotateHostKey", InvalidOperationException),
+	grapnelOperation[PutGitHubAccountTokenInput, PutGitHubAccountTokenOutput]("PutGitHubAccountToken",
+		ApplicationDoesNotExistException, GitHubAccountTokenDoesNotExistException, GitHubAccountTokenNameRequiredException,
+		InvalidApplicationNameException, InvalidGitHubAccountTokenException, InvalidGitHubAccountTokenNameException, ResourceValidationException),
+	grapnelOperation[ListAuditRecordsInput, ListAuditRecordsOutput]("ListAuditRecords", InvalidInputException),
+}
+
+func grapnelOperation[In, Out any](name string, errors ...string) Operation {
+	return Operation{Name: name, Input: reflect.TypeFor[In](), Output: reflect.TypeFor[Out](), Errors: errors}
+}
 
 // LogLine is one line that a script wrote: without terminal sequences, valid UTF-8, its newline left out. A line that is
 // too long for one update is sent as several.

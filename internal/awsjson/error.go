@@ -11,6 +11,7 @@ const (
 	SerializationException              = "SerializationException"
 	UnknownOperationException           = "UnknownOperationException"
 	AccessDeniedException               = "AccessDeniedException"
+	ExpiredTokenException               = "ExpiredTokenException"
 	IncompleteSignatureException        = "IncompleteSignatureException"
 	InvalidSignatureException           = "InvalidSignatureException"
 	MissingAuthenticationTokenException = "MissingAuthenticationTokenException"

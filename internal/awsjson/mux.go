@@ -27,6 +27,7 @@ type Mux struct {
 	bodyLimit int64
 	log       *slog.Logger
 	handlers  map[string]handler
+	only      handler // of a Mux that is made by Single
 }
 
 // handler decodes the body, runs the operation and returns what to encode.
@@ -54,7 +55,20 @@ func Handle[In, Out any](m *Mux, target string, fn func(context.Context, *In) (*
 	if _, ok := m.handlers[target]; ok {
 		panic("awsjson: " + target + " is registered twice")
 	}
-	m.handlers[target] = func(ctx context.Context, body []byte) (any, error) {
+	m.handlers[target] = operation(fn)
+}
+
+// Single returns a handler of one operation that a request asks for by its path: X-Amz-Target and Content-Type may be
+// anything.
+func Single[In, Out any](opts Options, fn func(context.Context, *In) (*Out, error)) *Mux {
+	m := NewMux(opts)
+	m.only = operation(fn)
+	return m
+}
+
+// operation returns what decodes the input of fn and runs it.
+func operation[In, Out any](fn func(context.Context, *In) (*Out, error)) handler {
+	return func(ctx context.Context, body []byte) (any, error) {
 		in := new(In)
 		if len(bytes.TrimSpace(body)) > 0 {
 			if err := decode(body, in); err != nil {
@@ -115,6 +129,9 @@ func (m *Mux) serve(w http.ResponseWriter, r *http.Request) (reply []byte, err e
 func (m *Mux) route(r *http.Request) (handler, error) {
 	if r.Method != http.MethodPost {
 		return nil, Errorf(UnknownOperationException, "got %s; %s", r.Method, methodNotPostHint)
+	}
+	if m.only != nil {
+		return m.only, nil
 	}
 	if media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); media != contentType {
 		return nil, Errorf(UnknownOperationException, "the Content-Type is %q; it must be %s", r.Header.Get("Content-Type"), contentType)

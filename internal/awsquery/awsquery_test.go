@@ -212,3 +212,27 @@ func TestActionTwice(t *testing.T) {
 	}()
 	Handle(m, "A", none)
 }
+
+// FuzzForm sends bodies of any kind. Whatever comes, the answer is XML, and nothing of it is the server's fault.
+func FuzzForm(f *testing.F) {
+	f.Add("Action=Greet&Version=1&Name=x&Times=2&Tags.member.1.Key=%C3%A9")
+	f.Add("Action=Nothing&Version=1&Action=Nil")
+	f.Add("Action=Greet&Version=1&Name=%zz;&Times=99999999999999999999")
+	m := NewMux(Options{Namespace: "urn:test", Version: "1", Log: slog.New(slog.DiscardHandler)})
+	Handle(m, "Greet", func(_ context.Context, in *greetInput) (*greetOutput, error) {
+		return &greetOutput{Greetings: List[string]{Members: []string{in.Name}}, Tag: in.Tag}, nil
+	})
+	Handle(m, "Nothing", func(context.Context, *Empty) (*Empty, error) { return nil, nil })
+	f.Fuzz(func(t *testing.T, body string) {
+		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
+		r.Header.Set("Content-Type", formType)
+		w := httptest.NewRecorder()
+		m.ServeHTTP(w, r)
+		if w.Code >= 500 {
+			t.Errorf("%q: got %d %s", body, w.Code, w.Body)
+		}
+		if err := xml.Unmarshal(w.Body.Bytes(), new(struct{ XMLName xml.Name })); err != nil {
+			t.Errorf("%q: got %s: %v", body, w.Body, err)
+		}
+	})
+}

@@ -11,6 +11,7 @@ import (
 // Codes of errors that belong to the protocol and not to an operation.
 const (
 	AccessDenied               = "AccessDenied" // 403
+	ExpiredToken               = "ExpiredToken"
 	IncompleteSignature        = "IncompleteSignature"
 	Throttling                 = "Throttling"
 	InternalFailure            = "InternalFailure"

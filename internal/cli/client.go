@@ -37,7 +37,7 @@ func (c *client) call(ctx context.Context, operation string, in, out any) error 
 
 // log reads the next part of a deployment's log.
 func (c *client) log(ctx context.Context, in *awsapi.GetDeploymentLogInput) (out awsapi.GetDeploymentLogOutput, err error) {
-	err = c.json(ctx, awsapi.GrapnelService, awsapi.GrapnelPrefix+".GetDeploymentLog", in, &out)
+	err = c.grapnel(ctx, "GetDeploymentLog", in, &out)
 	return out, err
 }
 
@@ -52,10 +52,26 @@ func (c *client) sign(r *http.Request, bodyHash, service string) error {
 	return v4.NewSigner().SignHTTP(r.Context(), c.creds, r, bodyHash, service, c.region, time.Now())
 }
 
-// iam runs one operation of the IAM query protocol and decodes its reply into out, whose fields name the path below
-// the reply's root.
+// grapnel runs one operation of Grapnel's own.
+func (c *client) grapnel(ctx context.Context, operation string, in, out any) error {
+	return c.json(ctx, awsapi.GrapnelService, awsapi.GrapnelPrefix+"."+operation, in, out)
+}
+
+// iam runs one operation of IAM; see query.
 func (c *client) iam(ctx context.Context, out any, pairs ...string) error {
-	form := url.Values{"Version": {"2010-05-08"}}
+	return c.query(ctx, "iam", "2010-05-08", out, pairs...)
+}
+
+// sts runs one operation of STS; see query.
+func (c *client) sts(ctx context.Context, out any, pairs ...string) error {
+	return c.query(ctx, "sts", "2011-06-15", out, pairs...)
+}
+
+// query runs one operation of the query protocol and decodes its reply into out, whose fields name the path below the
+// reply's root; nil ignores it. The pairs are names and values of parameters, the operation as Action among them. A failure
+// that the service reports is a *queryError.
+func (c *client) query(ctx context.Context, service, version string, out any, pairs ...string) error {
+	form := url.Values{"Version": {version}}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		form.Set(pairs[i], pairs[i+1])
 	}
@@ -66,7 +82,7 @@ func (c *client) iam(ctx context.Context, out any, pairs ...string) error {
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
 	hash := sha256.Sum256([]byte(body))
-	if err := c.sign(r, hex.EncodeToString(hash[:]), "iam"); err != nil {
+	if err := c.sign(r, hex.EncodeToString(hash[:]), service); err != nil {
 		return err
 	}
 	resp, err := c.http.Do(r)
@@ -74,14 +90,34 @@ func (c *client) iam(ctx context.Context, out any, pairs ...string) error {
 		return err
 	}
 	defer resp.Body.Close()
-	reply, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	reply, err := io.ReadAll(io.LimitReader(resp.Body, 4<<20))
 	if err != nil {
 		return err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("iam %s: %s: %s", form.Get("Action"), resp.Status, reply)
+		return refused(resp, reply)
+	}
+	if out == nil {
+		return nil
 	}
 	return xml.Unmarshal(reply, out)
+}
+
+// queryError is a failure that a service of the query protocol reports.
+type queryError struct {
+	Code    string `xml:"Error>Code"`
+	Message string `xml:"Error>Message"`
+}
+
+// Error returns the code and the message.
+func (e *queryError) Error() string { return e.Code + ": " + e.Message }
+
+func refused(resp *http.Response, reply []byte) error {
+	var e queryError
+	if err := xml.Unmarshal(reply, &e); err != nil || e.Code == "" {
+		return fmt.Errorf("%s answered %s, and not as Grapnel does; see that AWS_ENDPOINT_URL is right", resp.Request.URL.Host, resp.Status)
+	}
+	return &e
 }
 
 // put stores a bundle and returns its ETag, unquoted.

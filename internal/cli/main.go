@@ -41,7 +41,11 @@ func rootCommand() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(serverCommand(), followCommand(), logsCommand(), demoCommand(), demoAppCommand())
+	root.AddCommand(
+		serverCommand(), followCommand(), logsCommand(),
+		userCommand(), keyCommand(), roleCommand(), tokenCommand(), auditCommand(), gitHubTokenCommand(),
+		demoCommand(), demoAppCommand(),
+	)
 	return root
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -53,6 +54,8 @@ In the environment and in the file, several are separated by commas.`,
 	f.StringVar(&o.TLSKey, "tls-key", "", "PEM file of its key")
 	f.StringVar(&o.TLS, "tls", "", `"self-signed" makes a certificate authority in the data folder`)
 	f.BoolVar(&o.Insecure, "insecure", false, "allow plain HTTP on an address that is not loopback")
+	f.IPNetSliceVar(&o.TrustedProxies, "trusted-proxy", nil, "believe X-Forwarded-For of the proxies in these CIDR blocks")
+	f.DurationVar(&o.AuditKeep, "audit-keep", server.DefaultAuditKeep, "how long audit records are kept")
 	f.Var(&o.Limits, "limit", "another value than AWS's for a limit; may be repeated")
 	f.StringVar(&o.RootAccessKeyID, "root-access-key-id", "", "root access key (default: made at the first start)")
 	f.StringVar(&o.RootSecretAccessKey, "root-secret-access-key", "", "its secret; better set as GRAPNEL_ROOT_SECRET_ACCESS_KEY than as a flag")
@@ -78,9 +81,11 @@ func newLog(w io.Writer, verbose bool) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
 }
 
-// printExports prints what points the aws CLI and every SDK at the server.
+// printExports prints what points the aws CLI and every SDK at the server, all at once: whoever reads one line has them all.
 func printExports(w io.Writer, s *server.Server) {
+	var lines strings.Builder
 	for _, v := range s.Environment() {
-		fmt.Fprintln(w, "export "+v)
+		fmt.Fprintln(&lines, "export "+v)
 	}
+	io.WriteString(w, lines.String()) //nolint:errcheck // a server does not end because nobody reads its greeting
 }

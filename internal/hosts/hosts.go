@@ -22,12 +22,14 @@ type Store interface {
 	Deployment(ctx context.Context, id string) (store.Deployment, error)
 	HostByARN(ctx context.Context, arn string) (store.Host, error)
 	HostsSeen(ctx context.Context, seen []store.Presence) error
+	GroupGitHubToken(ctx context.Context, group string) (store.GitHubToken, error)
 }
 
 // Options are the settings of a Service.
 type Options struct {
 	Store           Store
 	Signer          *Signer
+	Sealer          Sealer                  // of GitHub tokens
 	Region, Account string                  // parts of an execution id
 	Wake            func(deployment string) // the engine's
 	Logs            *logs.Service           // takes the output of scripts; nil leaves it out
@@ -60,7 +62,7 @@ func New(o Options) *Service {
 	s := &Service{
 		store: o.Store, region: o.Region, account: o.Account, wake: o.Wake, logs: o.Logs,
 		hold: cmp.Or(o.Hold, defaultHold), log: cmp.Or(o.Log, slog.Default()),
-		presence: newPresence(), specs: newSpecs(o.Signer, o.Store.Deployment, o.Logs != nil), draining: make(chan struct{}),
+		presence: newPresence(), specs: newSpecs(o), draining: make(chan struct{}),
 	}
 	s.mux = awsjson.NewMux(awsjson.Options{Log: s.log})
 	handle(s, "PollHostCommand", s.PollHostCommand)

@@ -52,9 +52,10 @@ func (s *Service) GetDeploymentSpecification(ctx context.Context, caller Caller,
 
 // specs signs specifications and keeps them: the seven commands of a deployment ask for the same one.
 type specs struct {
+	store  Store
 	signer *Signer
+	sealer Sealer
 	output bool // of scripts is wanted while they run
-	load   func(ctx context.Context, deployment string) (store.Deployment, error)
 
 	mu   sync.Mutex
 	kept map[specKey]spec
@@ -73,12 +74,15 @@ type spec struct {
 	expires time.Time
 }
 
-func newSpecs(signer *Signer, load func(context.Context, string) (store.Deployment, error), output bool) *specs {
-	return &specs{signer: signer, output: output, load: load, kept: map[specKey]spec{}, loaded: map[string]store.Deployment{}}
+func newSpecs(o Options) *specs {
+	return &specs{
+		store: o.Store, signer: o.Signer, sealer: o.Sealer, output: o.Logs != nil,
+		kept: map[specKey]spec{}, loaded: map[string]store.Deployment{},
+	}
 }
 
 // get returns the signed specification of a deployment for one of its hosts. A deployment is frozen, so a kept one stays
-// right.
+// right; but for one from GitHub, whose token may be replaced or deleted at any time.
 func (s *specs) get(ctx context.Context, key specKey, now time.Time) (string, error) {
 	s.mu.Lock()
 	kept, ok := s.kept[key]
@@ -93,9 +97,16 @@ func (s *specs) get(ctx context.Context, key specKey, now time.Time) (string, er
 	if err != nil || !hasTarget(d, key.caller.Name) {
 		return "", refused("host %s is not a target of deployment %s; it may have been deleted", key.caller.Name, key.deployment)
 	}
-	made, err := s.sign(d, key.caller, now)
+	token, err := s.gitHubToken(ctx, d)
+	if err != nil {
+		return "", err
+	}
+	made, err := s.sign(d, key.caller, token, now)
 	if err != nil {
 		return "", fmt.Errorf("specification of deployment %s: %w", key.deployment, err)
+	}
+	if awsapi.Value(d.Info.Revision).GitHubLocation != nil {
+		return made.payload, nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -112,7 +123,7 @@ func (s *specs) deployment(ctx context.Context, id string) (store.Deployment, er
 	if d, ok := s.loaded[id]; ok {
 		return d, nil
 	}
-	d, err := s.load(ctx, id)
+	d, err := s.store.Deployment(ctx, id)
 	if err != nil {
 		return d, err
 	}
@@ -127,12 +138,30 @@ func hasTarget(d store.Deployment, name string) bool {
 	return slices.ContainsFunc(d.Plan.Phases, func(p deploy.Phase) bool { return slices.Contains(p.Targets, name) })
 }
 
-func (s *specs) sign(d store.Deployment, caller Caller, now time.Time) (spec, error) {
+// gitHubToken returns the token with which a deployment from GitHub fetches its bundle; "" when its application is not
+// connected, and for others.
+func (s *specs) gitHubToken(ctx context.Context, d store.Deployment) (string, error) {
+	if awsapi.Value(d.Info.Revision).GitHubLocation == nil {
+		return "", nil
+	}
+	token, err := s.store.GroupGitHubToken(ctx, d.GroupID)
+	if errors.Is(err, store.ErrNotFound) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	text, err := s.sealer.Open(token.SealName(), token.Sealed)
+	return string(text), err
+}
+
+func (s *specs) sign(d store.Deployment, caller Caller, gitHubToken string, now time.Time) (spec, error) {
 	expires := now.Add(specificationLife).UTC().Truncate(time.Second)
 	document, err := newDocument(d, caller, expires)
 	if err != nil {
 		return spec{}, err
 	}
+	document.authenticate(gitHubToken)
 	if s.output {
 		document.LogStream = &logStream{MaxBytes: logs.MaxEvent}
 	}
@@ -163,9 +192,12 @@ type document struct {
 	DeploymentType       string
 	AgentActionOverrides actionOverrides
 	Revision             revision
-	HostIdentifier       string
-	ExpiresAt            time.Time
-	LogStream            *logStream `json:",omitzero"`
+	GitHubAccessToken    string `json:",omitzero"`
+	// ReuseArchiveFromDeploymentId names the deployment whose archive on the host is the revision (agent.md 10.5).
+	ReuseArchiveFromDeploymentId string `json:",omitzero"`
+	HostIdentifier               string
+	ExpiresAt                    time.Time
+	LogStream                    *logStream `json:",omitzero"`
 }
 
 // logStream says how many bytes of updates one command may send.
@@ -190,7 +222,16 @@ type s3Revision struct {
 
 type gitHubRevision struct {
 	Account, Repository, CommitId string
-	Anonymous                     bool // always: Grapnel keeps no GitHub tokens
+	Anonymous                     bool
+	OAuthToken                    string `json:",omitzero"`
+}
+
+// authenticate lets the agent fetch from GitHub with a token, unless it is "". It stands in both places where agents of
+// different age look for it (agent.md 5.2).
+func (d *document) authenticate(token string) {
+	if g := d.Revision.GitHubRevision; g != nil && token != "" {
+		d.GitHubAccessToken, g.OAuthToken, g.Anonymous = token, token, false
+	}
 }
 
 func newDocument(d store.Deployment, caller Caller, expires time.Time) (document, error) {
@@ -208,6 +249,9 @@ func newDocument(d store.Deployment, caller Caller, expires time.Time) (document
 		Revision:            revision,
 		HostIdentifier:      caller.ARN,
 		ExpiresAt:           expires,
+	}
+	if d.Info.DeploymentMode == awsapi.DeploymentModeRestart {
+		doc.ReuseArchiveFromDeploymentId = d.Facts.LastGood
 	}
 	if doc.DeploymentType == "" {
 		doc.DeploymentType = string(awsapi.DeploymentTypeInPlace)

@@ -1,8 +1,11 @@
-// Package iam is the IAM and STS endpoints: users, their access keys and inline policies, and who a caller is. It holds
-// what `aws deploy register` and `deregister` call (service.md 9), and what it takes to look after the users they make.
+// Package iam is the IAM and STS endpoints: users, their access keys, roles, the inline policies of both, sessions of roles,
+// and who a caller is. It holds what `aws deploy register` and `deregister` call (service.md 9), and what it takes to look
+// after the users they make, and those of people.
 //
-// Differences from AWS: policies are stored but not evaluated (package auth says who may do what), users have no tags and
-// no permissions boundary, their names are case sensitive, and the root key is the server's setting rather than IAM's.
+// Differences from AWS: policies are inline ones only, without conditions (package policy); users and roles have no tags and
+// no permissions boundary, and their names are case sensitive; sessions have no policies and tags of their own; root, whose key
+// is the server's setting rather than IAM's, may take on every role; a trust policy goes by the name of a user, also when the
+// user was made again.
 package iam
 
 import (
@@ -33,17 +36,25 @@ type Users interface {
 	DeleteUser(ctx context.Context, name string) error
 }
 
-// Policies keeps the inline policies of users.
+// Roles is how roles are read, changed and deleted; package auth makes them.
+type Roles interface {
+	Role(ctx context.Context, name string) (store.Role, error)
+	Roles(ctx context.Context, after string, limit int) ([]store.Role, error)
+	UpdateRole(ctx context.Context, name string, change store.RoleChange) error
+	DeleteRole(ctx context.Context, name string) error
+}
+
+// Policies keeps the inline policies of users and roles.
 type Policies interface {
-	PutPolicy(ctx context.Context, user, name, document string) error
-	Policy(ctx context.Context, user, name string) (string, error)
-	Policies(ctx context.Context, user string) ([]string, error)
-	DeletePolicy(ctx context.Context, user, name string) error
+	PutPolicy(ctx context.Context, of store.Owner, p store.Policy) error
+	Policies(ctx context.Context, of store.Owner) ([]store.Policy, error)
+	DeletePolicy(ctx context.Context, of store.Owner, name string) error
 }
 
 // Store is what of store.Store this package needs.
 type Store interface {
 	Users
+	Roles
 	Policies
 }
 
@@ -58,13 +69,14 @@ type Options struct {
 type service struct {
 	auth     *auth.Auth
 	users    Users
+	roles    Roles
 	policies Policies
 	account  string
 }
 
 // New returns the two endpoints. Their requests must be verified before, and carry their auth.Identity.
 func New(opts Options) (iam, sts http.Handler) {
-	s := &service{auth: opts.Auth, users: opts.Store, policies: opts.Store, account: opts.AccountID}
+	s := &service{auth: opts.Auth, users: opts.Store, roles: opts.Store, policies: opts.Store, account: opts.AccountID}
 	return s.iam(opts.Log), s.sts(opts.Log)
 }
 
@@ -80,10 +92,20 @@ func (s *service) iam(log *slog.Logger) *awsquery.Mux {
 	handle(m, "ListAccessKeys", s.listAccessKeys)
 	handle(m, "UpdateAccessKey", s.updateAccessKey)
 	handle(m, "DeleteAccessKey", s.deleteAccessKey)
-	handle(m, "PutUserPolicy", s.putUserPolicy)
-	handle(m, "GetUserPolicy", s.getUserPolicy)
-	handle(m, "ListUserPolicies", s.listUserPolicies)
-	handle(m, "DeleteUserPolicy", s.deleteUserPolicy)
+	handle(m, "CreateRole", s.createRole)
+	handle(m, "GetRole", s.getRole)
+	handle(m, "ListRoles", s.listRoles)
+	handle(m, "UpdateRole", s.updateRole)
+	handle(m, "UpdateAssumeRolePolicy", s.updateAssumeRolePolicy)
+	handle(m, "DeleteRole", s.deleteRole)
+	handle(m, "PutUserPolicy", ofUser(s, "PutUserPolicy", (*service).putPolicy))
+	handle(m, "GetUserPolicy", ofUser(s, "GetUserPolicy", (*service).getPolicy))
+	handle(m, "ListUserPolicies", ofUser(s, "ListUserPolicies", (*service).listPolicies))
+	handle(m, "DeleteUserPolicy", ofUser(s, "DeleteUserPolicy", (*service).deletePolicy))
+	handle(m, "PutRolePolicy", ofRole(s, "PutRolePolicy", (*service).putPolicy))
+	handle(m, "GetRolePolicy", ofRole(s, "GetRolePolicy", (*service).getPolicy))
+	handle(m, "ListRolePolicies", ofRole(s, "ListRolePolicies", (*service).listPolicies))
+	handle(m, "DeleteRolePolicy", ofRole(s, "DeleteRolePolicy", (*service).deletePolicy))
 	return m
 }
 
@@ -110,7 +132,7 @@ func (s *service) subject(ctx context.Context, action, name string) (store.User,
 		name = auth.FromContext(ctx).User
 	}
 	if name == "" {
-		return store.User{}, invalid("UserName is missing: root is not a user, so %s needs to be told which user is meant", action)
+		return store.User{}, invalid("UserName is missing: the caller is not a user, so %s needs to be told which user is meant", action)
 	}
 	if err := checkName("UserName", name, maxExistingName); err != nil {
 		return store.User{}, err

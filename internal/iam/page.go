@@ -1,5 +1,10 @@
 package iam
 
+import (
+	"context"
+	"strings"
+)
+
 const (
 	defaultPage = 100 // items, as on AWS
 	maxPage     = 1000
@@ -32,4 +37,29 @@ func cut[T any](items []T, key func(T) string, p paging) (page []T, next string)
 		return items, ""
 	}
 	return items[:p.size], key(items[p.size-1])
+}
+
+// below returns a page of what list returns, in the order of names: those items whose path begins with prefix.
+func below[T any](
+	ctx context.Context, list func(ctx context.Context, after string, limit int) ([]T, error), of func(T) (path, name string),
+	prefix string, p paging,
+) (page []T, next string, err error) {
+	name := func(item T) string { _, name := of(item); return name }
+	var found []T
+	for after := p.marker; ; {
+		batch, err := list(ctx, after, p.size+1)
+		if err != nil {
+			return nil, "", err
+		}
+		for _, item := range batch {
+			if path, _ := of(item); strings.HasPrefix(path, prefix) {
+				found = append(found, item)
+			}
+		}
+		if len(batch) <= p.size || len(found) > p.size {
+			page, next = cut(found, name, p)
+			return page, next, nil
+		}
+		after = name(batch[len(batch)-1])
+	}
 }

@@ -1,51 +1,98 @@
 package iam
 
 import (
-	"cmp"
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"grapnel/internal/awsquery"
+	"grapnel/internal/policy"
 	"grapnel/internal/store"
 )
 
-type policyInput struct{ UserName, PolicyName, PolicyDocument string }
-
-// policyOwner is subject for a request that names a user's policy; unlike those about keys, it must name the user.
-func (s *service) policyOwner(ctx context.Context, action string, in *policyInput) (store.User, error) {
-	err := cmp.Or(checkName("UserName", in.UserName, maxExistingName), checkName("PolicyName", in.PolicyName, maxPolicyName))
-	if err != nil {
-		return store.User{}, err
-	}
-	return s.subject(ctx, action, in.UserName)
+// policyInput is the input of every operation on inline policies: those of users have a UserName, those of roles a RoleName.
+type policyInput struct {
+	UserName, RoleName         string
+	PolicyName, PolicyDocument string
+	Marker                     string
+	MaxItems                   *int
 }
 
-func (s *service) putUserPolicy(ctx context.Context, in *policyInput) (*awsquery.Empty, error) {
-	u, err := s.policyOwner(ctx, "PutUserPolicy", in)
-	if err != nil {
+// policyOperation is an operation on the policies of a user or a role.
+type policyOperation[Out any] func(s *service, ctx context.Context, of store.Owner, in *policyInput) (*Out, error)
+
+// ofUser makes an operation one on the policies of a user. Unlike those about keys, they must name the user.
+func ofUser[Out any](s *service, action string, run policyOperation[Out]) func(context.Context, *policyInput) (*Out, error) {
+	return func(ctx context.Context, in *policyInput) (*Out, error) {
+		if err := checkName("UserName", in.UserName, maxExistingName); err != nil {
+			return nil, err
+		}
+		u, err := s.subject(ctx, action, in.UserName)
+		if err != nil {
+			return nil, err
+		}
+		return run(s, ctx, store.Owner{User: u.Name}, in)
+	}
+}
+
+// ofRole makes an operation one on the policies of a role.
+func ofRole[Out any](s *service, action string, run policyOperation[Out]) func(context.Context, *policyInput) (*Out, error) {
+	return func(ctx context.Context, in *policyInput) (*Out, error) {
+		r, err := s.role(ctx, action, in.RoleName)
+		if err != nil {
+			return nil, err
+		}
+		return run(s, ctx, store.Owner{Role: r.Name}, in)
+	}
+}
+
+func noSuchOwner(of store.Owner) error {
+	if of.Role != "" {
+		return noSuchRole(of.Role)
+	}
+	return noSuchUser(of.User)
+}
+
+func noSuchPolicy(of store.Owner, name string) error {
+	kind := "user"
+	if of.Role != "" {
+		kind = "role"
+	}
+	return awsquery.Errorf(http.StatusNotFound, noSuchEntity, "The %s policy with name %s cannot be found.", kind, name)
+}
+
+func (s *service) putPolicy(ctx context.Context, of store.Owner, in *policyInput) (*awsquery.Empty, error) {
+	if err := checkName("PolicyName", in.PolicyName, maxPolicyName); err != nil {
 		return nil, err
 	}
-	if err := checkDocument(in.PolicyDocument); err != nil {
+	if _, err := policy.Parse(in.PolicyDocument); err != nil {
 		return nil, awsquery.Errorf(http.StatusBadRequest, malformedPolicyDocument, "PolicyDocument: %v", err)
 	}
-	err = s.policies.PutPolicy(ctx, u.Name, in.PolicyName, in.PolicyDocument)
-	return nil, instead(err, store.ErrNotFound, noSuchUser(u.Name))
+	err := s.policies.PutPolicy(ctx, of, store.Policy{Name: in.PolicyName, Document: in.PolicyDocument})
+	return nil, instead(err, store.ErrNotFound, noSuchOwner(of))
 }
 
-type policyOutput struct{ UserName, PolicyName, PolicyDocument string }
+type policyOutput struct {
+	UserName                   string `xml:",omitempty"`
+	RoleName                   string `xml:",omitempty"`
+	PolicyName, PolicyDocument string
+}
 
-func (s *service) getUserPolicy(ctx context.Context, in *policyInput) (*policyOutput, error) {
-	u, err := s.policyOwner(ctx, "GetUserPolicy", in)
+func (s *service) getPolicy(ctx context.Context, of store.Owner, in *policyInput) (*policyOutput, error) {
+	if err := checkName("PolicyName", in.PolicyName, maxPolicyName); err != nil {
+		return nil, err
+	}
+	all, err := s.policies.Policies(ctx, of)
 	if err != nil {
 		return nil, err
 	}
-	document, err := s.policies.Policy(ctx, u.Name, in.PolicyName)
-	if err != nil {
-		return nil, instead(err, store.ErrNotFound, noSuchPolicy(in.PolicyName))
+	i := slices.IndexFunc(all, func(p store.Policy) bool { return p.Name == in.PolicyName })
+	if i < 0 {
+		return nil, noSuchPolicy(of, in.PolicyName)
 	}
-	return &policyOutput{UserName: u.Name, PolicyName: in.PolicyName, PolicyDocument: percentEncode(document)}, nil
+	return &policyOutput{UserName: of.User, RoleName: of.Role, PolicyName: all[i].Name, PolicyDocument: percentEncode(all[i].Document)}, nil
 }
 
 // percentEncode is how IAM sends documents, by RFC 3986: a + stands for itself there, not for a space.
@@ -53,43 +100,33 @@ func percentEncode(document string) string {
 	return strings.ReplaceAll(url.QueryEscape(document), "+", "%20")
 }
 
-type listUserPoliciesOutput struct {
+type listPoliciesOutput struct {
 	PolicyNames awsquery.List[string]
 	IsTruncated bool
 	Marker      string `xml:",omitempty"`
 }
 
-func (s *service) listUserPolicies(ctx context.Context, in *listOfUserInput) (*listUserPoliciesOutput, error) {
+func (s *service) listPolicies(ctx context.Context, of store.Owner, in *policyInput) (*listPoliciesOutput, error) {
 	p, err := newPaging(in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}
-	if in.UserName == "" {
-		return nil, invalid("UserName is missing")
-	}
-	u, err := s.subject(ctx, "ListUserPolicies", in.UserName)
+	all, err := s.policies.Policies(ctx, of)
 	if err != nil {
 		return nil, err
 	}
-	all, err := s.policies.Policies(ctx, u.Name)
-	if err != nil {
-		return nil, err
+	page, next := cut(all, func(p store.Policy) string { return p.Name }, p)
+	out := &listPoliciesOutput{IsTruncated: next != "", Marker: next}
+	for _, p := range page {
+		out.PolicyNames.Members = append(out.PolicyNames.Members, p.Name)
 	}
-	out := &listUserPoliciesOutput{}
-	out.PolicyNames.Members, out.Marker = cut(all, func(name string) string { return name }, p)
-	out.IsTruncated = out.Marker != ""
 	return out, nil
 }
 
-func (s *service) deleteUserPolicy(ctx context.Context, in *policyInput) (*awsquery.Empty, error) {
-	u, err := s.policyOwner(ctx, "DeleteUserPolicy", in)
-	if err != nil {
+func (s *service) deletePolicy(ctx context.Context, of store.Owner, in *policyInput) (*awsquery.Empty, error) {
+	if err := checkName("PolicyName", in.PolicyName, maxPolicyName); err != nil {
 		return nil, err
 	}
-	err = s.policies.DeletePolicy(ctx, u.Name, in.PolicyName)
-	return nil, instead(err, store.ErrNotFound, noSuchPolicy(in.PolicyName))
-}
-
-func noSuchPolicy(name string) error {
-	return awsquery.Errorf(http.StatusNotFound, noSuchEntity, "The user policy with name %s cannot be found.", name)
+	err := s.policies.DeletePolicy(ctx, of, in.PolicyName)
+	return nil, instead(err, store.ErrNotFound, noSuchPolicy(of, in.PolicyName))
 }

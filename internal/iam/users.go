@@ -4,17 +4,17 @@ import (
 	"cmp"
 	"context"
 	"net/http"
-	"strings"
 	"time"
 
+	"grapnel/internal/auth"
 	"grapnel/internal/awsquery"
 	"grapnel/internal/store"
 )
 
 // userXML is a user on the wire.
 type userXML struct {
-	Path       string
-	UserName   string
+	Path       string `xml:",omitempty"` // root has neither
+	UserName   string `xml:",omitempty"`
 	UserID     string `xml:"UserId"`
 	ARN        string `xml:"Arn"`
 	CreateDate time.Time
@@ -58,6 +58,9 @@ func (s *service) createUser(ctx context.Context, in *createUserInput) (*userOut
 type userInput struct{ UserName string }
 
 func (s *service) getUser(ctx context.Context, in *userInput) (*userOutput, error) {
+	if caller := auth.FromContext(ctx); in.UserName == "" && caller.Kind == auth.Root {
+		return s.getRoot(ctx, caller)
+	}
 	u, err := s.subject(ctx, "GetUser", in.UserName)
 	if err != nil {
 		return nil, err
@@ -65,7 +68,16 @@ func (s *service) getUser(ctx context.Context, in *userInput) (*userOutput, erro
 	return &userOutput{s.wire(u)}, nil
 }
 
-type listUsersInput struct {
+// getRoot is getUser for root, which is as old as its key.
+func (s *service) getRoot(ctx context.Context, root auth.Identity) (*userOutput, error) {
+	keys, err := s.auth.AccessKeys(ctx, "")
+	if err != nil || len(keys) == 0 {
+		return nil, err
+	}
+	return &userOutput{userXML{UserID: root.ID, ARN: root.ARN, CreateDate: seconds(keys[0].CreatedAt)}}, nil
+}
+
+type listInput struct {
 	PathPrefix string
 	Marker     string
 	MaxItems   *int
@@ -77,7 +89,7 @@ type listUsersOutput struct {
 	Marker      string `xml:",omitempty"`
 }
 
-func (s *service) listUsers(ctx context.Context, in *listUsersInput) (*listUsersOutput, error) {
+func (s *service) listUsers(ctx context.Context, in *listInput) (*listUsersOutput, error) {
 	p, err := newPaging(in.Marker, in.MaxItems)
 	prefix := cmp.Or(in.PathPrefix, "/")
 	if err := cmp.Or(err, checkPathPrefix(prefix)); err != nil {
@@ -86,36 +98,15 @@ func (s *service) listUsers(ctx context.Context, in *listUsersInput) (*listUsers
 	if err := s.allow(ctx, "ListUsers", s.auth.UserARN(store.User{Path: prefix})); err != nil {
 		return nil, err
 	}
-	found, err := s.usersBelow(ctx, prefix, p.marker, p.size+1)
+	users, next, err := below(ctx, s.users.Users, func(u store.User) (path, name string) { return u.Path, u.Name }, prefix, p)
 	if err != nil {
 		return nil, err
 	}
-	users, next := cut(found, func(u store.User) string { return u.Name }, p)
 	out := &listUsersOutput{IsTruncated: next != "", Marker: next}
 	for _, u := range users {
 		out.Users.Members = append(out.Users.Members, s.wire(u))
 	}
 	return out, nil
-}
-
-// usersBelow returns up to limit users whose path begins with prefix, by name, after the given one.
-func (s *service) usersBelow(ctx context.Context, prefix, after string, limit int) ([]store.User, error) {
-	var found []store.User
-	for {
-		batch, err := s.users.Users(ctx, after, limit)
-		if err != nil {
-			return nil, err
-		}
-		for _, u := range batch {
-			if strings.HasPrefix(u.Path, prefix) {
-				found = append(found, u)
-			}
-		}
-		if len(batch) < limit || len(found) >= limit {
-			return found[:min(limit, len(found))], nil
-		}
-		after = batch[len(batch)-1].Name
-	}
 }
 
 func (s *service) deleteUser(ctx context.Context, in *userInput) (*awsquery.Empty, error) {

@@ -14,7 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"time"
 
 	"grapnel/internal/awsapi"
@@ -51,7 +50,6 @@ type Service struct {
 	store  Store
 	limits store.LogLimits
 	log    *slog.Logger
-	mux    *awsjson.Mux
 
 	queue   chan waiting
 	stopped chan struct{} // closed when nothing is stored any more, and held requests are to return
@@ -76,18 +74,17 @@ const (
 
 // New returns a Service.
 func New(o Options) *Service {
-	s := &Service{
+	return &Service{
 		store: o.Store, log: cmp.Or(o.Log, slog.Default()),
 		limits: store.LogLimits{Work: cmp.Or(o.Limits.Work, MaxEvent), Deployment: cmp.Or(o.Limits.Deployment, MaxDeployment)},
 		queue:  make(chan waiting, maxQueue), stopped: make(chan struct{}),
 	}
-	s.mux = awsjson.NewMux(awsjson.Options{Log: s.log})
-	awsjson.Handle(s.mux, awsapi.GrapnelPrefix+".GetDeploymentLog", s.GetDeploymentLog)
-	return s
 }
 
-// ServeHTTP serves one request. The caller of it has checked that its sender may read logs.
-func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+// Register makes the operation known to the mux of the service grapnel.
+func (s *Service) Register(mux *awsjson.Mux) {
+	awsjson.Handle(mux, awsapi.GrapnelPrefix+".GetDeploymentLog", s.GetDeploymentLog)
+}
 
 // Append stores a chunk of a deployment and returns when it is durable. A chunk that comes again is stored once, see
 // store.Logs. ErrBusy when too many wait, or the server is about to stop.

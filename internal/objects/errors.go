@@ -97,6 +97,10 @@ func signatureError(e *sigv4.Error) (status int, code string) {
 		return 400, "AuthorizationHeaderMalformed"
 	case sigv4.UnknownKey:
 		return 403, "InvalidAccessKeyId"
+	case sigv4.BadToken:
+		return 400, "InvalidToken"
+	case sigv4.ExpiredToken:
+		return 400, "ExpiredToken"
 	case sigv4.Skewed:
 		return 403, "RequestTimeTooSkewed"
 	case sigv4.BadSignature:

@@ -308,6 +308,8 @@ func TestWriteError(t *testing.T) {
 		{sigv4.Incomplete, false, 400, "AuthorizationHeaderMalformed"},
 		{sigv4.Incomplete, true, 400, "AuthorizationQueryParametersError"},
 		{sigv4.UnknownKey, false, 403, "InvalidAccessKeyId"},
+		{sigv4.BadToken, false, 400, "InvalidToken"},
+		{sigv4.ExpiredToken, false, 400, "ExpiredToken"},
 		{sigv4.HeaderNotSigned, false, 403, "AccessDenied"},
 		{sigv4.Skewed, false, 403, "RequestTimeTooSkewed"},
 		{sigv4.Expired, true, 403, "AccessDenied"},

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"grapnel/internal/api"
+	"grapnel/internal/audit"
 	"grapnel/internal/auth"
 	"grapnel/internal/awsapi"
 	"grapnel/internal/awsjson"
@@ -15,6 +16,7 @@ import (
 	"grapnel/internal/engine"
 	"grapnel/internal/hosts"
 	"grapnel/internal/iam"
+	"grapnel/internal/join"
 	"grapnel/internal/logs"
 	"grapnel/internal/objects"
 	"grapnel/internal/seal"
@@ -44,14 +46,32 @@ func (s *Server) assemble(ctx context.Context, identities *auth.Auth, key *seal.
 	})
 	s.logs = logs.New(logs.Options{Store: s.store, Log: s.opts.Log})
 	s.hosts = hosts.New(hosts.Options{
-		Store: s.store, Signer: signer, Region: s.opts.Region, Account: s.opts.AccountID, Wake: s.engine.Wake,
+		Store: s.store, Signer: signer, Sealer: key, Region: s.opts.Region, Account: s.opts.AccountID, Wake: s.engine.Wake,
 		Logs: s.logs, Log: s.opts.Log,
 	})
 	operations := awsjson.NewMux(awsjson.Options{BodyLimit: maxJSONBody, Log: s.opts.Log})
-	api.New(api.Options{
+	codedeploy := api.New(api.Options{
 		Store: s.store, Region: s.opts.Region, AccountID: s.opts.AccountID, TokenKey: key.Derive("page-tokens"), Wake: s.engine.Wake,
-		Deregistered: func(name string) { s.hosts.Issued([]string{name}) }, Limits: s.opts.Limits,
-	}).Register(operations)
+		Deregistered: func(name string) { s.hosts.Issued([]string{name}) }, Sealer: key, Limits: s.opts.Limits,
+		Authorize: func(ctx context.Context, action, resource string) error {
+			err := identities.Allow(ctx, auth.FromContext(ctx), action, resource)
+			if denied := (*auth.DeniedError)(nil); errors.As(err, &denied) {
+				return awsjson.Errorf(awsjson.AccessDeniedException, "%s", denied.Error())
+			}
+			return err
+		},
+	})
+	codedeploy.Register(operations)
+	s.audit = audit.New(audit.Options{Store: s.store, Keep: s.opts.AuditKeep, Log: s.opts.Log})
+	joins := join.New(join.Options{
+		Store: s.store, Auth: identities, Region: s.opts.Region, AccountID: s.opts.AccountID, Fingerprint: fingerprint(s.chain),
+		Signer: signer.Fingerprint(), Source: s.opts.source, Log: s.opts.Log,
+	})
+	grapnel := awsjson.NewMux(awsjson.Options{BodyLimit: maxJSONBody, Log: s.opts.Log})
+	s.logs.Register(grapnel)
+	s.audit.Register(grapnel)
+	joins.Register(grapnel)
+	codedeploy.RegisterGrapnel(grapnel)
 	objectsHandler := objects.New(s.bundles, objects.Options{
 		Region: s.opts.Region, Domain: s.opts.Domain, Log: s.opts.Log,
 		Authorize: func(ctx context.Context, a objects.Access) error {
@@ -64,17 +84,17 @@ func (s *Server) assemble(ctx context.Context, identities *auth.Auth, key *seal.
 	})
 	iamHandler, stsHandler := iam.New(iam.Options{Auth: identities, Store: s.store, AccountID: s.opts.AccountID, Log: s.opts.Log})
 
-	open := s.newOpen(registry)
+	open := s.newOpen(registry, joins)
 	rt := &router{
 		open: open, auth: identities, verifier: &sigv4.Verifier{MaxBody: maxJSONBody}, limits: newLimits(s.opts.RateLimit, registry), region: s.opts.Region, log: s.opts.Log,
 	}
 	rt.services = map[string]service{
-		"codedeploy": {handler: operations, refuse: rt.refuseJSON, target: awsapi.Prefix, allow: rt.allow("codedeploy")},
+		"codedeploy": {handler: operations, refuse: rt.refuseJSON, target: awsapi.Prefix},
 		"s3":         {handler: open.agentBucket(objectsHandler), refuse: rt.refuseS3, anyRegion: true, uploads: true},
 		"iam":        {handler: iamHandler, refuse: rt.refuseQuery, anyRegion: true},
 		"sts":        {handler: stsHandler, refuse: rt.refuseQuery, anyRegion: true},
 		awsapi.GrapnelService: {
-			handler: s.logs, refuse: rt.refuseJSON, target: awsapi.GrapnelPrefix, allow: rt.allow(awsapi.GrapnelService),
+			handler: grapnel, refuse: rt.refuseJSON, target: awsapi.GrapnelPrefix, allow: rt.allow(awsapi.GrapnelService),
 		},
 	}
 	for name, prefix := range map[string]string{

@@ -13,7 +13,9 @@ func jsonName(p sigv4.Problem) string {
 		return awsjson.MissingAuthenticationTokenException
 	case sigv4.Incomplete:
 		return awsjson.IncompleteSignatureException
-	case sigv4.UnknownKey:
+	case sigv4.ExpiredToken:
+		return awsjson.ExpiredTokenException
+	case sigv4.UnknownKey, sigv4.BadToken:
 		return awsjson.UnrecognizedClientException
 	case sigv4.TooLarge:
 		return awsjson.RequestEntityTooLargeException
@@ -29,7 +31,9 @@ func queryName(p sigv4.Problem) string {
 		return awsquery.MissingAuthenticationToken
 	case sigv4.Incomplete:
 		return awsquery.IncompleteSignature
-	case sigv4.UnknownKey:
+	case sigv4.ExpiredToken:
+		return awsquery.ExpiredToken
+	case sigv4.UnknownKey, sigv4.BadToken:
 		return awsquery.InvalidClientTokenID
 	case sigv4.TooLarge:
 		return awsquery.RequestEntityTooLarge

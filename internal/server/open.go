@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"grapnel/internal/awsapi"
 	"grapnel/internal/blob"
 	"grapnel/internal/objects"
 	"grapnel/internal/packages"
@@ -20,6 +21,7 @@ import (
 // besides its path:
 //
 //	GET /healthz, /readyz, /metrics           nothing
+//	POST /join                                4 KiB of JSON; the join token in it is the credential
 //	GET /latest/NAME                          Host, Range and the conditions
 //	GET /aws-codedeploy-REGION/latest/NAME    the same: the bucket and the key that the world's scripts and `aws deploy install`
 //	                                          know, also as the host aws-codedeploy-REGION.DOMAIN
@@ -35,12 +37,13 @@ type open struct {
 // maxScrapes is how many requests for metrics are answered at a time: collecting them costs a thousand times what asking does.
 const maxScrapes = 4
 
-func (s *Server) newOpen(registry *prometheus.Registry) *open {
+func (s *Server) newOpen(registry *prometheus.Registry, join http.Handler) *open {
 	o := &open{mux: http.NewServeMux(), domain: s.opts.Domain}
 	o.files = packages.New(packages.Options{Dir: s.opts.Packages, PublicURL: s.opts.PublicURL, CA: s.caFile()})
 	o.failed = func(r *http.Request, err error) {
 		s.opts.Log.Error("a file of the agent's packages could not be served", "path", r.URL.Path, "error", err)
 	}
+	o.mux.Handle("POST "+awsapi.JoinPath, join)
 	o.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("ok\n")) })
 	o.mux.HandleFunc("GET /readyz", s.ready)
 	o.mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes}))

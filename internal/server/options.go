@@ -8,8 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"time"
 
 	"grapnel/internal/api"
+	"grapnel/internal/audit"
 	"grapnel/internal/packages"
 )
 
@@ -32,14 +34,20 @@ type Options struct {
 	TLS             string // "self-signed" keeps a certificate authority of its own in DataDir/tls
 	Insecure        bool   // plain HTTP on an address that is not loopback
 
-	RateLimit      float64    // requests of a user in a second, a host may make a quarter of them; 0 for any number
-	MaxConnections int        // 0 for what the limit of open files leaves
-	Limits         api.Limits // zero members stand for AWS's
+	// TrustedProxies are whose X-Forwarded-For is believed; of anybody else the address of the connection counts.
+	TrustedProxies []net.IPNet
+	AuditKeep      time.Duration // how long audit records are kept; 0 means DefaultAuditKeep
+	RateLimit      float64       // requests of a user in a second, a host may make a quarter of them; 0 for any number
+	MaxConnections int           // 0 for what the limit of open files leaves
+	Limits         api.Limits    // zero members stand for AWS's
 
 	RootAccessKeyID, RootSecretAccessKey string // "" = made at the first start
 
 	Log *slog.Logger
 }
+
+// DefaultAuditKeep is how long audit records are kept.
+const DefaultAuditKeep = audit.DefaultKeep
 
 var accountID = regexp.MustCompile(`^[0-9]{12}$`)
 var region = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-[0-9]+$`)
@@ -59,6 +67,8 @@ func (o *Options) check() error {
 		return fmt.Errorf("--region %q must look like us-east-1", o.Region)
 	case (o.TLSCert == "") != (o.TLSKey == ""):
 		return errors.New("--tls-cert and --tls-key go together")
+	case o.AuditKeep < 0:
+		return fmt.Errorf("--audit-keep %v is negative; give a time such as 9600h", o.AuditKeep)
 	case o.TLS != "" && o.TLS != "self-signed":
 		return fmt.Errorf("--tls takes self-signed, not %q", o.TLS)
 	case o.TLS != "" && o.TLSCert != "":

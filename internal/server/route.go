@@ -159,6 +159,7 @@ func (rt *router) admit(r *http.Request, q *sigv4.Request, svc service) (*http.R
 	if err := rt.limits.identity(id, time.Now()); err != nil {
 		return verified, err
 	}
+	id.Key = q.Scope.AccessKeyID
 	verified = verified.WithContext(auth.NewContext(verified.Context(), id))
 	if svc.allow == nil {
 		return verified, nil
@@ -174,7 +175,7 @@ func (rt *router) authenticate(r *http.Request, q *sigv4.Request) (*http.Request
 	if err := rt.limits.claim(claim, now); err != nil {
 		return nil, auth.Identity{}, err
 	}
-	id, secret, err := rt.auth.Lookup(r.Context(), q.Scope.AccessKeyID)
+	id, secret, err := rt.auth.Lookup(r.Context(), q.Scope.AccessKeyID, q.Token)
 	if err == nil {
 		r, err = rt.verifier.Verify(q, secret, now)
 	}

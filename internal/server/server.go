@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"grapnel/internal/audit"
 	"grapnel/internal/auth"
 	"grapnel/internal/blob/disk"
 	"grapnel/internal/engine"
@@ -49,6 +50,8 @@ type Server struct {
 	engine   *engine.Engine
 	hosts    *hosts.Service
 	logs     *logs.Service
+	audit    *audit.Log
+	chain    [][]byte // of certificates, in DER, as clients are shown it; nil without TLS
 	root     sigv4.Credentials
 	draining atomic.Bool
 }
@@ -88,15 +91,15 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s.store.Quotas = o.Limits.Quotas()
-	identities := auth.New(auth.Options{Store: s.store, Key: key, AccountID: o.AccountID})
+	identities := auth.New(auth.Options{Store: s.store, Key: key, Region: o.Region, AccountID: o.AccountID})
 	if s.root, err = identities.EnsureRoot(ctx, o.RootAccessKeyID, o.RootSecretAccessKey); err != nil {
+		return nil, err
+	}
+	if err := s.encrypt(); err != nil {
 		return nil, err
 	}
 	handler, err := s.assemble(ctx, identities, key)
 	if err != nil {
-		return nil, err
-	}
-	if err := s.encrypt(); err != nil {
 		return nil, err
 	}
 	places := newConnections(s.listener, o.maxConnections(), o.Log)
@@ -122,6 +125,7 @@ func (s *Server) encrypt() error {
 	if err != nil {
 		return err
 	}
+	s.chain = certificate.Certificate
 	s.listener = tls.NewListener(s.listener, &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12})
 	return nil
 }
@@ -177,10 +181,11 @@ func (s *Server) Environment() []string {
 func (s *Server) Run(ctx context.Context) error {
 	s.opts.Log.Info("serving", "url", s.URL(), "data", s.opts.DataDir)
 	group, running := errgroup.WithContext(ctx)
-	// The engine outlives the requests: what they store while draining is still decided on.
+	// The engine outlives the requests: what they store while draining is still decided on, and what they did is recorded.
 	engineCtx, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopEngine()
 	group.Go(func() error { return s.engine.Run(engineCtx) })
+	group.Go(func() error { return s.audit.Run(engineCtx) })
 	group.Go(func() error { return s.hosts.Run(running) })
 	group.Go(func() error { return s.logs.Run(running) })
 	group.Go(func() error { return s.reapUploads(running) })

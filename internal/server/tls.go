@@ -4,9 +4,11 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -39,8 +41,26 @@ type selfSigned struct {
 // CAFile is where `--tls self-signed` keeps the certificate that clients must trust.
 func CAFile(dataDir string) string { return filepath.Join(dataDir, "tls", "ca.pem") }
 
-// certificate returns a server certificate for the names, made or renewed when needed.
+// certificate returns a server certificate for the names, made or renewed when needed, with that of the authority behind it:
+// a host that joins learns whom to trust from the chain that it is shown, and checks it by the fingerprint in its token.
 func (s selfSigned) certificate() (tls.Certificate, error) {
+	pair, err := s.leaf()
+	if err != nil {
+		return pair, err
+	}
+	text, err := os.ReadFile(filepath.Join(s.dir, "ca.pem"))
+	if err != nil {
+		return pair, err
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return pair, fmt.Errorf("%s holds no certificate; restore it", filepath.Join(s.dir, "ca.pem"))
+	}
+	pair.Certificate = append(pair.Certificate[:1:1], block.Bytes)
+	return pair, nil
+}
+
+func (s selfSigned) leaf() (tls.Certificate, error) {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return tls.Certificate{}, fmt.Errorf("TLS folder: %w", err)
 	}
@@ -160,4 +180,14 @@ func certificateNames(listenHost, domain string) []string {
 		}
 	}
 	return names
+}
+
+// fingerprint is by which certificate a host that joins knows the server: the last one of the chain, as base64url of the
+// SHA-256 of its DER. "" without a chain.
+func fingerprint(chain [][]byte) string {
+	if len(chain) == 0 {
+		return ""
+	}
+	sum := sha256.Sum256(chain[len(chain)-1])
+	return base64.RawURLEncoding.EncodeToString(sum[:])
 }

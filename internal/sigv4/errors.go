@@ -9,6 +9,8 @@ const (
 	Missing         Problem = iota + 1 // no signature at all
 	Incomplete                         // a signature that cannot be read
 	UnknownKey                         // no such access key; found by the caller
+	BadToken                           // a session token that is not this key's, or is none; found by the caller
+	ExpiredToken                       // a session token after its time; found by the caller
 	HeaderNotSigned                    // a header that decides something is not covered
 	Skewed                             // signed too long ago, or in the future
 	Expired                            // a presigned URL after its time

@@ -8,13 +8,23 @@ import (
 	"time"
 )
 
-// maxSignedHeaders bounds the work that an unauthenticated request can cause.
-const maxSignedHeaders = 100
+// Bounds on the work that an unauthenticated request can cause.
+const (
+	maxSignedHeaders = 100
+	maxAuthorization = 8 << 10 // bytes of the header
+	maxQuery         = 8 << 10 // bytes of the query string; S3's longest are a presigned URL with its session token
+)
+
+// tokenName is the header, and the parameter of a presigned URL, that holds a session token.
+const tokenName = "X-Amz-Security-Token"
 
 // Parse reads the signature of a request from its Authorization header or its URL, and reads no byte of the body.
 // Every error is an *Error.
 func Parse(r *http.Request) (*Request, error) {
 	q := &Request{http: r}
+	if len(r.URL.RawQuery) > maxQuery {
+		return nil, Errorf(Incomplete, "The query string is longer than %d bytes.", maxQuery)
+	}
 	params, err := parseQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, Errorf(Incomplete, "The query string cannot be decoded: %v.", err)
@@ -48,6 +58,9 @@ func Parse(r *http.Request) (*Request, error) {
 // parseHeader reads `AWS4-HMAC-SHA256 Credential=..., SignedHeaders=..., Signature=...`; the space after a comma is
 // optional.
 func (q *Request) parseHeader(value string) error {
+	if len(value) > maxAuthorization {
+		return Errorf(Incomplete, "Authorization is longer than %d bytes.", maxAuthorization)
+	}
 	scheme, rest, _ := strings.Cut(value, " ")
 	if scheme != algorithm {
 		return Errorf(Incomplete, "Authorization must use %s.", algorithm)
@@ -66,6 +79,7 @@ func (q *Request) parseHeader(value string) error {
 		return err
 	}
 	q.parseSignedHeaders(signed)
+	q.Token = q.http.Header.Get(tokenName)
 	q.payload = q.http.Header.Get("X-Amz-Content-Sha256")
 	if q.payload == "" && q.Scope.Service == serviceS3 {
 		return Errorf(Incomplete, "The header x-amz-content-sha256 is missing.")
@@ -101,6 +115,7 @@ func (q *Request) parsePresigned(params query) error {
 	}
 	q.parseSignedHeaders(params.get("X-Amz-SignedHeaders"))
 	q.signature = params.get("X-Amz-Signature")
+	q.Token = params.get(tokenName)
 	seconds, err := strconv.ParseInt(params.get("X-Amz-Expires"), 10, 64)
 	if err != nil || seconds < 1 || seconds > int64(maxExpiry/time.Second) {
 		return Errorf(Incomplete, "X-Amz-Expires must be between 1 second and 7 days.")

@@ -24,7 +24,7 @@ func Sign(r *http.Request, c Credentials, region, service, payloadHash string, n
 	r.Header.Del("Authorization")
 	r.Header.Set("X-Amz-Date", stamp(now))
 	if c.SessionToken != "" {
-		r.Header.Set("X-Amz-Security-Token", c.SessionToken)
+		r.Header.Set(tokenName, c.SessionToken)
 	}
 	if service == serviceS3 {
 		r.Header.Set("X-Amz-Content-Sha256", payloadHash)

@@ -3,8 +3,8 @@
 //
 // A server takes three steps, so that it can route before it looks a key up, and authenticate before it reads a body:
 //
-//	q, err := sigv4.Parse(r)                       // no secret needed: q.Scope names key, region and service
-//	secret, err := lookUp(q.Scope.AccessKeyID)     // the caller's; an unknown key is sigv4.Errorf(sigv4.UnknownKey, ...)
+//	q, err := sigv4.Parse(r)                            // no secret needed: q.Scope names key, region and service
+//	secret, err := lookUp(q.Scope.AccessKeyID, q.Token) // the caller's; an unknown key is sigv4.Errorf(sigv4.UnknownKey, ...)
 //	r, err = verifier.Verify(q, secret, time.Now())
 //
 // The request that Verify returns carries the decoded body. That of s3 is proven by reading it to io.EOF: a body whose
@@ -63,6 +63,7 @@ const maxExpiry = 7 * 24 * time.Hour
 // Request is a parsed, not yet verified signature together with the request it belongs to.
 type Request struct {
 	Scope Scope
+	Token string // of a session (X-Amz-Security-Token), covered by the signature; "" for an access key
 
 	http      *http.Request
 	presigned bool

@@ -42,7 +42,7 @@ func (v *Verifier) Verify(q *Request, secret string, now time.Time) (*http.Reque
 		body = http.NoBody
 	}
 	if q.Scope.Service != serviceS3 {
-		data, err := v.readBody(body)
+		data, err := v.readBody(body, q.http.ContentLength)
 		if err != nil {
 			return nil, q.mark(err)
 		}
@@ -86,10 +86,14 @@ func (q *Request) checkTime(now time.Time) error {
 
 func stamp(t time.Time) string { return t.UTC().Format(timeFormat) }
 
-func (v *Verifier) readBody(body io.Reader) ([]byte, error) {
+// readBody reads a body, none of it when it says that it is too long (declared is -1 when it says nothing).
+func (v *Verifier) readBody(body io.Reader, declared int64) ([]byte, error) {
 	limit := v.MaxBody
 	if limit == 0 {
 		limit = DefaultMaxBody
+	}
+	if declared > limit {
+		return nil, Errorf(TooLarge, "The request body is larger than %d bytes.", limit)
 	}
 	data, err := io.ReadAll(io.LimitReader(body, limit+1))
 	if err != nil {

@@ -195,8 +195,8 @@ func TestPresignedBySDK(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (Scope{accessKey, "20260301", "us-east-1", "s3"}); q.Scope != want || !q.presigned {
-		t.Errorf("got scope %+v, presigned %v", q.Scope, q.presigned)
+	if want := (Scope{accessKey, "20260301", "us-east-1", "s3"}); q.Scope != want || !q.presigned || q.Token != creds.SessionToken {
+		t.Errorf("got scope %+v, presigned %v, token %q", q.Scope, q.presigned, q.Token)
 	}
 	if _, err := verify(get(signed), secret, signedAt.Add(59*time.Second)); err != nil {
 		t.Error(err)
@@ -206,6 +206,8 @@ func TestPresignedBySDK(t *testing.T) {
 	_, err = verify(get(signed), secret, signedAt.Add(-16*time.Minute))
 	wantProblem(t, err, Skewed)
 	_, err = verify(get(strings.Replace(signed, "c.zip", "d.zip", 1)), secret, signedAt)
+	wantProblem(t, err, BadSignature)
+	_, err = verify(get(strings.Replace(signed, "to%2Fken", "an%2Fother", 1)), secret, signedAt)
 	wantProblem(t, err, BadSignature)
 	_, err = verify(get(strings.Replace(signed, "Expires=60", "Expires=3600", 1)), secret, signedAt)
 	wantProblem(t, err, BadSignature)
@@ -255,6 +257,11 @@ func TestRefused(t *testing.T) {
 		{"other body", func(r *http.Request) { r.Body = io.NopCloser(strings.NewReader(`{"deploymentId":"d-2"}`)) }, BadSignature},
 		{"added header", func(r *http.Request) { r.Header.Set("X-Amz-Codedeploy-Agent-Version", "1") }, HeaderNotSigned},
 		{"huge body", func(r *http.Request) { r.Body = io.NopCloser(strings.NewReader(strings.Repeat(" ", DefaultMaxBody+1))) }, TooLarge},
+		{"body that says it is huge", func(r *http.Request) { r.ContentLength, r.Body = DefaultMaxBody+1, io.NopCloser(untouchable{t}) }, TooLarge},
+		{"huge query", func(r *http.Request) { r.URL.RawQuery = strings.Repeat("a=&", maxQuery/3+1) }, Incomplete},
+		{"huge signature", func(r *http.Request) {
+			r.Header.Set("Authorization", algorithm+" "+strings.Repeat(",", maxAuthorization))
+		}, Incomplete},
 		{"unsigned payload outside s3", func(r *http.Request) { r.Header.Set("X-Amz-Content-Sha256", unsignedPayload) }, Incomplete},
 		{"presigned outside s3", func(r *http.Request) {
 			r.Header.Del("Authorization")
@@ -274,6 +281,31 @@ func TestRefused(t *testing.T) {
 func cutAuthorization(r *http.Request, at string) {
 	before, _, _ := strings.Cut(r.Header.Get("Authorization"), at)
 	r.Header.Set("Authorization", before)
+}
+
+// TestSessionToken: a token that was not signed, somebody may have added.
+func TestSessionToken(t *testing.T) {
+	t.Parallel()
+	r, err := http.NewRequest("POST", "http://127.0.0.1:8700/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := Credentials{AccessKeyID: accessKey, SecretAccessKey: secret, SessionToken: "to/ken"}
+	if err := Sign(r, c, "us-east-1", "sts", "", signedAt); err != nil {
+		t.Fatal(err)
+	}
+	r = incoming(t, r)
+	q, err := Parse(r)
+	if err != nil || q.Token != "to/ken" {
+		t.Errorf("got token %q, error %v", q.Token, err)
+	}
+	r.Header.Set("X-Amz-Security-Token", "another")
+	_, err = verify(r, secret, signedAt)
+	wantProblem(t, err, BadSignature)
+	plain := signedRequest(t)
+	plain.Header.Set("X-Amz-Security-Token", "added")
+	_, err = verify(plain, secret, signedAt)
+	wantProblem(t, err, HeaderNotSigned)
 }
 
 // TestDeclaredDigest: the stock agent declares the digest of JSON too. A handler that never reads to the end of such a
@@ -361,15 +393,23 @@ func TestKeyCache(t *testing.T) {
 	}
 }
 
+// FuzzParse checks that no signature in a header or in a URL opens anything without the secret, and that a refusal is one
+// that a protocol can name.
 func FuzzParse(f *testing.F) {
+	const presigned = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%2F20260301%2Fus-east-1%2Fs3%2Faws4_request&" +
+		"X-Amz-Date=20260301T120000Z&X-Amz-Expires=60&X-Amz-Security-Token=to%2Fken&X-Amz-SignedHeaders=host&X-Amz-Signature="
 	r := signedRequest(f)
-	f.Add(r.Header.Get("Authorization"), "a=b", "20260301T120000Z")
-	f.Add("AWS4-HMAC-SHA256 Credential=////, SignedHeaders=;, Signature=", "X-Amz-Algorithm=%zz", "")
-	f.Fuzz(func(t *testing.T, auth, query, date string) {
+	f.Add(r.Header.Get("Authorization"), "a=b", "20260301T120000Z", "")
+	f.Add(r.Header.Get("Authorization"), "", "20260301T120000Z", "to/ken")
+	f.Add("AWS4-HMAC-SHA256 Credential=////, SignedHeaders=;, Signature=", "X-Amz-Algorithm=%zz", "", "")
+	f.Add("", presigned+emptyHash, "", "")
+	f.Add("", presigned+"x&X-Amz-Content-Sha256="+emptyHash, "", "")
+	f.Fuzz(func(t *testing.T, auth, query, date, token string) {
 		r := &http.Request{Method: "GET", URL: &url.URL{Path: "/", RawQuery: query}, Header: http.Header{}, Body: http.NoBody}
-		r.Header.Set("X-Amz-Date", date)
-		if auth != "" {
-			r.Header.Set("Authorization", auth)
+		for name, value := range map[string]string{"Authorization": auth, "X-Amz-Date": date, "X-Amz-Security-Token": token} {
+			if value != "" {
+				r.Header.Set(name, value)
+			}
 		}
 		q, err := Parse(r)
 		if err != nil {

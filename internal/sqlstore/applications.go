@@ -41,15 +41,21 @@ func (s *Store) CreateApplication(ctx context.Context, a store.Application) erro
 
 // Application implements store.Applications.
 func (s *Store) Application(ctx context.Context, name string) (store.Application, error) {
-	a, err := readOne(ctx, s, scanApplication, `SELECT id, name, created_at, info, tags, version FROM applications WHERE name = $1`, name)
+	a, err := readOne(ctx, s, scanApplication, `SELECT a.id, a.name, a.created_at, a.info, a.tags, a.version, coalesce(c.token, '')
+		FROM applications a LEFT JOIN github_connections c ON c.application_id = a.id WHERE a.name = $1`, name)
 	return a, about(err, "application %s", name)
 }
 
 func scanApplication(row scanner) (a store.Application, err error) {
-	var id, name string
+	var id, name, token string
 	var created awsapi.Epoch
-	err = row.Scan(&id, &name, instant{&created.Time}, document{&a.Info}, document{&a.Tags}, &a.Version)
+	err = row.Scan(&id, &name, instant{&created.Time}, document{&a.Info}, document{&a.Tags}, &a.Version, &token)
 	a.Info.ApplicationId, a.Info.ApplicationName, a.Info.CreateTime = &id, &name, created
+	// What was stored with the application when it was last changed may be out of date.
+	a.Info.LinkedToGitHub, a.Info.GitHubAccountName = new(token != ""), nil
+	if token != "" {
+		a.Info.GitHubAccountName = &token
+	}
 	return a, err
 }
 

@@ -16,14 +16,17 @@ type dialect struct {
 	rows int
 	// counting is run before a transaction counts what a quota bounds, "" when it needs nothing: see tx.within.
 	counting string
+	// oneByOne makes transactions wait for each other until the commit; "" where there is one writer anyway.
+	oneByOne string
 }
 
 var (
 	// SQLite's single writer is the lock.
-	sqliteDialect   = dialect{strings.NewReplacer("{{lock}}", "", "{{skip}}", ""), 1, ""}
+	sqliteDialect   = dialect{strings.NewReplacer("{{lock}}", "", "{{skip}}", ""), 1, "", ""}
 	postgresDialect = dialect{
 		strings.NewReplacer("{{lock}}", "FOR UPDATE", "{{skip}}", "FOR UPDATE SKIP LOCKED"), 512,
 		"LOCK TABLE quotas IN EXCLUSIVE MODE",
+		"SELECT pg_advisory_xact_lock(7235420471)", // a number that nothing else in the database should use
 	}
 )
 

@@ -12,32 +12,35 @@ import (
 	"grapnel/internal/store"
 )
 
-// RegisterHost implements store.Hosts. A deregistered host of the same name gives way.
+// RegisterHost implements store.Hosts.
 func (s *Store) RegisterHost(ctx context.Context, h store.Host) error {
+	err := s.updateIdentities(ctx, func(t *tx) error { return registerHost(t, h) })
+	return about(err, "host %s", awsapi.Value(h.Info.InstanceName))
+}
+
+// registerHost registers a host. A deregistered one of the same name gives way.
+func registerHost(t *tx, h store.Host) error {
 	i := h.Info
 	name, arn := awsapi.Value(i.InstanceName), cmp.Or(awsapi.Value(i.IamUserArn), awsapi.Value(i.IamSessionArn))
 	i.Tags = nil
-	err := s.update(ctx, func(t *tx) error {
-		holder, err := one(t, column[string], `SELECT name FROM hosts WHERE arn = $1 AND deregistered_at = 0 {{lock}}`, arn)
-		switch {
-		case err == nil && holder == name:
-			return store.ErrExists
-		case err == nil:
-			return &store.ARNInUseError{Host: holder}
-		case !errors.Is(err, store.ErrNotFound):
-			return err
-		}
-		n, err := t.exec(`INSERT INTO hosts (name, arn, registered_at, info, tags) VALUES ($1, $2, $3, $4, $5)
-			ON CONFLICT (name) DO UPDATE SET arn = excluded.arn, registered_at = excluded.registered_at, deregistered_at = 0,
-				last_seen_at = 0, agent = '', info = excluded.info, tags = excluded.tags
-			WHERE hosts.deregistered_at <> 0`,
-			name, arn, micros(i.RegisterTime.Time), document{i}, document{h.Info.Tags})
-		if err == nil && n == 0 {
-			err = store.ErrExists
-		}
+	holder, err := one(t, column[string], `SELECT name FROM hosts WHERE arn = $1 AND deregistered_at = 0 {{lock}}`, arn)
+	switch {
+	case err == nil && holder == name:
+		return store.ErrExists
+	case err == nil:
+		return &store.ARNInUseError{Host: holder}
+	case !errors.Is(err, store.ErrNotFound):
 		return err
-	})
-	return about(err, "host %s", name)
+	}
+	n, err := t.exec(`INSERT INTO hosts (name, arn, registered_at, info, tags) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (name) DO UPDATE SET arn = excluded.arn, registered_at = excluded.registered_at, deregistered_at = 0,
+			last_seen_at = 0, agent = '', info = excluded.info, tags = excluded.tags
+		WHERE hosts.deregistered_at <> 0`,
+		name, arn, micros(i.RegisterTime.Time), document{i}, document{h.Info.Tags})
+	if err == nil && n == 0 {
+		err = store.ErrExists
+	}
+	return err
 }
 
 const selectHost = `SELECT name, registered_at, deregistered_at, last_seen_at, agent, info, tags FROM hosts `
@@ -73,7 +76,7 @@ const deregistered = "the host was deregistered while it ran this"
 
 // DeregisterHost implements store.Hosts.
 func (s *Store) DeregisterHost(ctx context.Context, name string, at time.Time) (deployments []string, err error) {
-	err = s.update(ctx, func(t *tx) error {
+	err = s.updateIdentities(ctx, func(t *tx) error {
 		err := t.must(`UPDATE hosts SET deregistered_at = $2 WHERE name = $1 AND deregistered_at = 0`, name, micros(at))
 		if err != nil {
 			return err

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 
 	"grapnel/internal/deploy"
 	"grapnel/internal/store"
@@ -28,6 +29,7 @@ type Store struct {
 	plans       *plans
 	deployments recent[string, store.Deployment]
 	silent      recent[silentQuery, []deploy.Target]
+	identities  atomic.Uint64 // see IdentityVersion
 	// Quotas are set before the store is used; the zero value bounds nothing.
 	Quotas store.Quotas
 }

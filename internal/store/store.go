@@ -27,6 +27,10 @@ var (
 	ErrConflict = errors.New("changed in between")
 	// ErrEnded says that a deployment or a Work has ended and takes no more facts.
 	ErrEnded = errors.New("ended already")
+	// ErrFull says that there are as many as there may be.
+	ErrFull = errors.New("full")
+	// ErrNoToken says that there is no GitHub token of that name.
+	ErrNoToken = errors.New("no such token")
 )
 
 // BusyError says that a deployment group has a live deployment.
@@ -355,21 +359,59 @@ type AccessKey struct {
 	CreatedAt time.Time
 }
 
-// Identities keeps users, their access keys and inline policies.
+// Role is an identity that others take on for a while.
+type Role struct {
+	Name        string
+	Path        string // starts and ends with "/"
+	ID          string
+	Trust       string // the policy that says who may take it on
+	Description string
+	MaxSession  time.Duration // whole seconds
+	CreatedAt   time.Time
+}
+
+// RoleChange is what of a role to set; nil leaves it as it is.
+type RoleChange struct {
+	Trust, Description *string
+	MaxSession         *time.Duration
+}
+
+// Owner is a user or a role: one of the two names is "".
+type Owner struct{ User, Role string }
+
+// Policy is an inline policy of its owner.
+type Policy struct{ Name, Document string }
+
+// Identities keeps users, their access keys, roles, and the inline policies of both.
 type Identities interface {
+	// IdentityVersion moves with every write through this Store that may change who somebody is or what they may do: of users,
+	// keys, roles, policies and registrations of hosts. It has moved when the write returns, so what was read after it was
+	// last seen, and while it stays, is what is stored, as far as this process writes.
+	IdentityVersion() uint64
+
 	CreateUser(ctx context.Context, u User) error // ErrExists
 	User(ctx context.Context, name string) (User, error)
 	Users(ctx context.Context, after string, limit int) ([]User, error)
-	DeleteUser(ctx context.Context, name string) error      // ErrNotFound; ErrInUse while it has keys or policies
+	DeleteUser(ctx context.Context, name string) error // ErrNotFound; ErrInUse while it has keys or policies
+
 	CreateAccessKey(ctx context.Context, k AccessKey) error // ErrNotFound without its user; ErrExists
 	AccessKey(ctx context.Context, id string) (AccessKey, error)
 	AccessKeys(ctx context.Context, user string) ([]AccessKey, error)
 	SetAccessKeyActive(ctx context.Context, user, id string, active bool) error // ErrNotFound
 	DeleteAccessKey(ctx context.Context, user, id string) error                 // ErrNotFound
-	PutPolicy(ctx context.Context, user, name, document string) error
-	Policy(ctx context.Context, user, name string) (string, error)
-	Policies(ctx context.Context, user string) ([]string, error)
-	DeletePolicy(ctx context.Context, user, name string) error
+	// ReplaceAccessKeys deletes every key of a user but the one to keep, and adds others, all or nothing. ErrNotFound when the
+	// user has not the key to keep.
+	ReplaceAccessKeys(ctx context.Context, user, keep string, add ...AccessKey) error
+
+	CreateRole(ctx context.Context, r Role) error // ErrExists
+	Role(ctx context.Context, name string) (Role, error)
+	Roles(ctx context.Context, after string, limit int) ([]Role, error)
+	UpdateRole(ctx context.Context, name string, change RoleChange) error // ErrNotFound
+	DeleteRole(ctx context.Context, name string) error                    // ErrNotFound; ErrInUse while it has policies
+
+	PutPolicy(ctx context.Context, of Owner, p Policy) error  // in place of one with its name; ErrNotFound without the owner
+	Policies(ctx context.Context, of Owner) ([]Policy, error) // by name
+	DeletePolicy(ctx context.Context, of Owner, name string) error
 }
 
 // Secrets keeps sealed secrets of the server itself, such as the specification-signing key.
@@ -393,6 +435,9 @@ type Store interface {
 	Logs
 	Identities
 	Secrets
+	JoinTokens
+	GitHubTokens
+	AuditLog
 	Ping(ctx context.Context) error
 	Close() error
 }

@@ -5,7 +5,10 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -212,7 +215,7 @@ func (s *Server) CodeDeploy(t testing.TB) *codedeploy.Client {
 	t.Helper()
 	if s.codedeploy == nil {
 		s.codedeploy = codedeploy.New(codedeploy.Options{
-			Region: "us-east-1", BaseEndpoint: &s.URL, RetryMaxAttempts: 1, Credentials: s.rootProvider(t),
+			Region: "us-east-1", BaseEndpoint: &s.URL, RetryMaxAttempts: 1, Credentials: s.rootProvider(t), HTTPClient: s.client(t),
 		})
 	}
 	return s.codedeploy
@@ -222,9 +225,26 @@ func (s *Server) CodeDeploy(t testing.TB) *codedeploy.Client {
 func (s *Server) S3(t testing.TB) *s3.Client {
 	t.Helper()
 	if s.s3 == nil {
-		s.s3 = s3.New(s3.Options{Region: "us-east-1", BaseEndpoint: &s.URL, UsePathStyle: true, Credentials: s.rootProvider(t)})
+		s.s3 = s3.New(s3.Options{Region: "us-east-1", BaseEndpoint: &s.URL, UsePathStyle: true, Credentials: s.rootProvider(t), HTTPClient: s.client(t)})
 	}
 	return s.s3
+}
+
+// client trusts what the server says that its clients must.
+func (s *Server) client(t testing.TB) *http.Client {
+	t.Helper()
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	if path := s.Env["AWS_CA_BUNDLE"]; path != "" {
+		pem, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		roots := x509.NewCertPool()
+		roots.AppendCertsFromPEM(pem)
+		transport.TLSClientConfig = &tls.Config{RootCAs: roots}
+	}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
 }
 
 func (s *Server) rootProvider(t testing.TB) aws.CredentialsProvider {

@@ -189,14 +189,17 @@ func (h *host) forgetAttempt() error { return os.Remove(h.attemptFile()) }
 func (h *host) say(format string, args ...any) { fmt.Fprintf(h.out, format+"\n", args...) }
 
 var (
-	validName   = regexp.MustCompile(`^[A-Za-z0-9+=,.@_-]{1,100}$`)
+	validName   = regexp.MustCompile(`^[A-Za-z0-9+=,.@_-]{1,64}$`)
 	invalidRune = regexp.MustCompile(`[^A-Za-z0-9+=,.@_-]+`)
 )
 
-// checkName refuses what the service would (service.md 2.1).
+// maxName is the longest name of a user of IAM, which a host that joins is given (service.md 9).
+const maxName = 64
+
+// checkName refuses what the server would (service.md 2.1).
 func checkName(name string) error {
 	if !validName.MatchString(name) || len(name) > 1 && name[:2] == "i-" {
-		return fmt.Errorf("%q is no name for a host: 1 to 100 letters, digits and + = , . @ _ -, and not i- at the beginning, as EC2 instances have it", name)
+		return fmt.Errorf("%q is no name for a host: 1 to 64 letters, digits and + = , . @ _ -, and not i- at the beginning, as EC2 instances have it", name)
 	}
 	return nil
 }
@@ -207,5 +210,5 @@ func nameFrom(hostname string) string {
 	if len(name) > 1 && name[:2] == "i-" {
 		name = "host-" + name
 	}
-	return name[:min(len(name), 100)]
+	return name[:min(len(name), maxName)]
 }

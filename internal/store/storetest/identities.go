@@ -2,7 +2,9 @@ package storetest
 
 import (
 	"testing"
+	"time"
 
+	"grapnel/internal/awsapi"
 	"grapnel/internal/store"
 )
 
@@ -69,26 +71,98 @@ func accessKeys(t *testing.T, s store.Store) {
 	ok(t, s.DeleteUser(ctx, "web1"))
 }
 
+func roles(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	_, err := s.Role(ctx, "ci")
+	fails(t, err, store.ErrNotFound)
+	fails(t, s.DeleteRole(ctx, "ci"), store.ErrNotFound)
+	fails(t, s.UpdateRole(ctx, "ci", store.RoleChange{}), store.ErrNotFound)
+	want := store.Role{
+		Name: "ci", Path: "/ops/", ID: "AROA1", Trust: `{"a": 1}`, Description: "builds", MaxSession: time.Hour, CreatedAt: begin,
+	}
+	ok(t, s.CreateRole(ctx, want))
+	fails(t, s.CreateRole(ctx, want), store.ErrExists)
+	ok(t, s.CreateRole(ctx, store.Role{Name: "agent", Path: "/"}))
+	got, err := s.Role(ctx, "ci")
+	ok(t, err)
+	same(t, "role", got, want)
+
+	ok(t, s.UpdateRole(ctx, "ci", store.RoleChange{}))
+	got, err = s.Role(ctx, "ci")
+	ok(t, err)
+	same(t, "role after no change", got, want)
+	ok(t, s.UpdateRole(ctx, "ci", store.RoleChange{Description: ptr(""), MaxSession: ptr(2 * time.Hour)}))
+	ok(t, s.UpdateRole(ctx, "ci", store.RoleChange{Trust: ptr("{}")}))
+	want.Description, want.MaxSession, want.Trust = "", 2*time.Hour, "{}"
+
+	all, err := s.Roles(ctx, "", 0)
+	ok(t, err)
+	same(t, "roles", all, []store.Role{{Name: "agent", Path: "/"}, want})
+	page, err := s.Roles(ctx, "agent", 1)
+	ok(t, err)
+	same(t, "page", page, []store.Role{want})
+	ok(t, s.DeleteRole(ctx, "ci"))
+}
+
 func policies(t *testing.T, s store.Store) {
 	ctx := t.Context()
-	fails(t, s.PutPolicy(ctx, "web1", "p", "{}"), store.ErrNotFound)
+	user, role := store.Owner{User: "web1"}, store.Owner{Role: "web1"}
+	for _, of := range []store.Owner{user, role} {
+		fails(t, s.PutPolicy(ctx, of, store.Policy{Name: "p", Document: "{}"}), store.ErrNotFound)
+	}
 	ok(t, s.CreateUser(ctx, store.User{Name: "web1", Path: "/"}))
-	_, err := s.Policy(ctx, "web1", "p")
-	fails(t, err, store.ErrNotFound)
-	ok(t, s.PutPolicy(ctx, "web1", "p", "{}"))
-	ok(t, s.PutPolicy(ctx, "web1", "a", "{}"))
-	ok(t, s.PutPolicy(ctx, "web1", "p", `{"Version": "2012-10-17"}`))
-	document, err := s.Policy(ctx, "web1", "p")
-	ok(t, err)
-	same(t, "policy, byte for byte", document, `{"Version": "2012-10-17"}`)
-	list, err := s.Policies(ctx, "web1")
-	ok(t, err)
-	same(t, "policies", list, []string{"a", "p"})
+	ok(t, s.CreateRole(ctx, store.Role{Name: "web1", Path: "/"}))
+	ok(t, s.PutPolicy(ctx, user, store.Policy{Name: "p", Document: "{}"}))
+	ok(t, s.PutPolicy(ctx, user, store.Policy{Name: "a", Document: "{}"}))
+	ok(t, s.PutPolicy(ctx, user, store.Policy{Name: "p", Document: `{"Version": "2012-10-17"}`}))
+	ok(t, s.PutPolicy(ctx, role, store.Policy{Name: "p", Document: "[]"}))
+	for of, want := range map[store.Owner][]store.Policy{
+		user:            {{Name: "a", Document: "{}"}, {Name: "p", Document: `{"Version": "2012-10-17"}`}}, // byte for byte
+		role:            {{Name: "p", Document: "[]"}},
+		{User: "other"}: nil,
+	} {
+		list, err := s.Policies(ctx, of)
+		ok(t, err)
+		same(t, "policies", list, want)
+	}
 	fails(t, s.DeleteUser(ctx, "web1"), store.ErrInUse)
-	ok(t, s.DeletePolicy(ctx, "web1", "p"))
-	fails(t, s.DeletePolicy(ctx, "web1", "p"), store.ErrNotFound)
-	ok(t, s.DeletePolicy(ctx, "web1", "a"))
+	fails(t, s.DeleteRole(ctx, "web1"), store.ErrInUse)
+	ok(t, s.DeletePolicy(ctx, user, "p"))
+	fails(t, s.DeletePolicy(ctx, user, "p"), store.ErrNotFound)
+	ok(t, s.DeletePolicy(ctx, user, "a"))
+	ok(t, s.DeletePolicy(ctx, role, "p"))
 	ok(t, s.DeleteUser(ctx, "web1"))
+	ok(t, s.DeleteRole(ctx, "web1"))
+}
+
+// identityVersion: each write that may change who may do what moves the version, and what does not leaves it.
+func identityVersion(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	before := s.IdentityVersion()
+	moves := func(what string, want bool, err error) {
+		t.Helper()
+		ok(t, err)
+		now := s.IdentityVersion()
+		same(t, what+" moves the version", now != before, want)
+		before = now
+	}
+	user := store.Owner{User: "web1"}
+	info := awsapi.InstanceInfo{InstanceName: ptr("web1"), IamUserArn: ptr("arn:aws:iam::000000000000:user/web1"), RegisterTime: awsapi.At(begin)}
+	moves("CreateUser", true, s.CreateUser(ctx, store.User{Name: "web1", Path: "/"}))
+	moves("CreateAccessKey", true, s.CreateAccessKey(ctx, store.AccessKey{ID: "AKIA1", User: "web1", Active: true, Secret: []byte{1}}))
+	moves("SetAccessKeyActive", true, s.SetAccessKeyActive(ctx, "web1", "AKIA1", false))
+	moves("DeleteAccessKey", true, s.DeleteAccessKey(ctx, "web1", "AKIA1"))
+	moves("PutPolicy", true, s.PutPolicy(ctx, user, store.Policy{Name: "p", Document: "{}"}))
+	moves("DeletePolicy", true, s.DeletePolicy(ctx, user, "p"))
+	moves("DeleteUser", true, s.DeleteUser(ctx, "web1"))
+	moves("CreateRole", true, s.CreateRole(ctx, store.Role{Name: "web1", Path: "/"}))
+	moves("UpdateRole", true, s.UpdateRole(ctx, "web1", store.RoleChange{Trust: ptr("{}")}))
+	moves("DeleteRole", true, s.DeleteRole(ctx, "web1"))
+	moves("RegisterHost", true, s.RegisterHost(ctx, store.Host{Info: info}))
+	moves("HostsSeen", false, s.HostsSeen(ctx, []store.Presence{{Host: "web1", At: begin}}))
+	moves("TagHosts", false, s.TagHosts(ctx, []string{"web1"}, store.TagChange{Limit: 1}))
+	_, err := s.DeregisterHost(ctx, "web1", begin)
+	moves("DeregisterHost", true, err)
 }
 
 func secrets(t *testing.T, s store.Store) {

@@ -106,7 +106,7 @@ func (s *subject) write() call {
 
 func startGrapnel(b *testing.B) *subject {
 	// The limit of AWS, 1,000 applications, is reached in half a second.
-	s := harness.StartServer(b, b.TempDir())
+	s := harness.StartServer(b, b.TempDir(), "--limit", "applications=1000000")
 	k := s.RootKey(b)
 	return newSubject(b, s.URL, k.AccessKeyID, k.SecretAccessKey)
 }

@@ -88,6 +88,7 @@ func (w *world) as(c sigv4.Credentials) *codedeploy.Client {
 func (w *world) environ() []string {
 	return []string{
 		"AWS_ENDPOINT_URL=" + w.url, "AWS_ACCESS_KEY_ID=" + w.root.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + w.root.SecretAccessKey,
+		"AWS_SESSION_TOKEN=" + w.root.SessionToken,
 		"AWS_REGION=" + region, "AWS_DEFAULT_REGION=" + region, "AWS_CONFIG_FILE=/nonexistent",
 		"AWS_SHARED_CREDENTIALS_FILE=/nonexistent", "AWS_EC2_METADATA_DISABLED=true", "AWS_PAGER=",
 	}

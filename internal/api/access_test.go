@@ -1,0 +1,50 @@
+package api_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"grapnel/internal/awsjson"
+)
+
+// only lets nothing through but the given pairs of an action and the end of a resource.
+func only(pairs ...string) func(action, resource string) error {
+	return func(action, resource string) error {
+		pair := strings.TrimPrefix(action, "codedeploy:") + " " + strings.TrimPrefix(resource, prefix)
+		if slices.Contains(pairs, pair) {
+			return nil
+		}
+		return awsjson.Errorf(awsjson.AccessDeniedException, "not %s on %s", action, resource)
+	}
+}
+
+// One who may not see a deployment hears the same as of one that is not there, and who may see them all hears what is wrong with the id.
+func TestAccessLeaksNoDeployment(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.shop("web1")
+	id := s.deployment("v1.zip", nil)
+	const unknown = "d-NOSUCH000"
+
+	s.allow = only("GetDeployment deploymentgroup:shop/prod", "BatchGetDeployments deploymentgroup:shop/prod")
+	if name, message := s.call("GetDeployment", fields{"deploymentId": id}, nil); name != "" {
+		t.Errorf("one's own: %s %s", name, message)
+	}
+	if name, _ := s.call("BatchGetDeployments", fields{"deploymentIds": []string{id, unknown}}, nil); name != awsjson.AccessDeniedException {
+		t.Errorf("a batch with an unknown one: %s", name)
+	}
+	s.allow = only("GetDeployment deploymentgroup:other/prod")
+	_, existing := s.call("GetDeployment", fields{"deploymentId": id}, nil)
+	_, missing := s.call("GetDeployment", fields{"deploymentId": unknown}, nil)
+	if existing != missing || strings.Contains(existing, "shop") {
+		t.Errorf("a foreign one: %q, an unknown one: %q", existing, missing)
+	}
+
+	s.allow = only("GetDeployment deploymentgroup:*/*")
+	s.refuse([]refusal{
+		{"unknown", "GetDeployment", fields{"deploymentId": unknown}, "DeploymentDoesNotExist"},
+		{"malformed", "GetDeployment", fields{"deploymentId": "no id"}, "InvalidDeploymentId"},
+		{"missing", "GetDeployment", fields{}, "DeploymentIdRequired"},
+	})
+}
