@@ -60,6 +60,7 @@ type router struct {
 	auth     *auth.Auth
 	verifier *sigv4.Verifier
 	limits   *limits
+	source   func(*http.Request) string
 	region   string
 	log      *slog.Logger
 }
@@ -171,7 +172,7 @@ func (rt *router) admit(r *http.Request, q *sigv4.Request, svc service) (*http.R
 // no more than to count it.
 func (rt *router) authenticate(r *http.Request, q *sigv4.Request) (*http.Request, auth.Identity, error) {
 	now := time.Now()
-	claim := newProof(r, q.Scope.AccessKeyID)
+	claim := newProof(rt.source(r), q.Scope.AccessKeyID)
 	if err := rt.limits.claim(claim, now); err != nil {
 		return nil, auth.Identity{}, err
 	}

@@ -17,10 +17,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/codedeploy"
-	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
@@ -97,10 +94,6 @@ func (w *world) bucket(name string) {
 // s3 returns a typed client of the S3 endpoint.
 func (w *world) s3(c sigv4.Credentials) *s3.Client {
 	return s3.New(s3.Options{Region: region, BaseEndpoint: &w.url, UsePathStyle: true, RetryMaxAttempts: 1, Credentials: static(c)})
-}
-
-func static(c sigv4.Credentials) aws.CredentialsProvider {
-	return credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey, c.SessionToken)
 }
 
 // dial opens a connection to the server on which a test writes what it likes.
@@ -347,7 +340,7 @@ func wrongSignatures(t *testing.T, w *world) {
 func TestRateLimit(t *testing.T) {
 	t.Parallel()
 	w := start(t, func(o *server.Options) { o.RateLimit = 20 })
-	busy, calm, h := w.user("busy"), w.user("calm"), w.host("web-1")
+	busy, calm, h := w.user("busy", ""), w.user("calm", ""), w.host("web-1")
 	ctx := t.Context()
 	list := func(c sigv4.Credentials) error {
 		_, err := w.as(c).ListApplications(ctx, &codedeploy.ListApplicationsInput{})
@@ -379,7 +372,7 @@ func TestRateLimit(t *testing.T) {
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
 	w := start(t, func(o *server.Options) { o.RateLimit = 20 })
-	busy := w.user("busy")
+	busy := w.user("busy", "")
 	for range 1000 {
 		r, err := http.NewRequest(http.MethodGet, w.url+"/", nil)
 		ok(t, err)
@@ -410,18 +403,6 @@ func until(t *testing.T, who string, refused func() bool) {
 
 // whoami asks STS, which everybody may, and tries so often.
 func (w *world) whoami(c sigv4.Credentials, attempts int) error {
-	client := sts.New(sts.Options{Region: region, BaseEndpoint: &w.url, Credentials: static(c), Retryer: retry.NewStandard(func(o *retry.StandardOptions) {
-		o.MaxAttempts = attempts
-	})})
-	_, err := client.GetCallerIdentity(w.t.Context(), &sts.GetCallerIdentityInput{})
+	_, err := w.sts(c).GetCallerIdentity(w.t.Context(), &sts.GetCallerIdentityInput{}, func(o *sts.Options) { o.RetryMaxAttempts = attempts })
 	return err
-}
-
-// user makes an IAM user with a key.
-func (w *world) user(name string) sigv4.Credentials {
-	w.t.Helper()
-	api := w.iam()
-	must(api.CreateUser(w.t.Context(), &iam.CreateUserInput{UserName: &name}))(w.t)
-	key := must(api.CreateAccessKey(w.t.Context(), &iam.CreateAccessKeyInput{UserName: &name}))(w.t).AccessKey
-	return sigv4.Credentials{AccessKeyID: *key.AccessKeyId, SecretAccessKey: *key.SecretAccessKey}
 }
