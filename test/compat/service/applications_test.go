@@ -187,7 +187,7 @@ func TestRevisionsAreMatchedExactly(t *testing.T) {
 	}
 	for _, eTag := range []string{`"abc"`, "abc"} {
 		got := must(w.revision("shop", tagged("1.zip", eTag, "v1")))(t)
-		if *got.Revision.S3Location.ETag != "abc" || *got.RevisionInfo.Description != "by hand" || got.RevisionInfo.FirstUsedTime != nil {
+		if *got.Revision.S3Location.ETag != "abc" || got.RevisionInfo.DeploymentGroups == nil || *got.RevisionInfo.Description != "by hand" || got.RevisionInfo.FirstUsedTime != nil {
 			t.Errorf("with the ETag %s: %v, %v", eTag, got.Revision.S3Location, got.RevisionInfo)
 		}
 	}
@@ -220,6 +220,8 @@ func TestContentIsShownToWhoAsksForIt(t *testing.T) {
 	equal(t, "the content by its digest", aws.ToString(got.Revision.AppSpecContent.Content), content)
 	refused(w.revision("fn", appSpec("", strings.Repeat("0", 64))))(t, "RevisionDoesNotExist")
 
+	list := must(w.ListApplicationRevisions(t.Context(), &codedeploy.ListApplicationRevisionsInput{ApplicationName: aws.String("fn")}))(t).Revisions
+	equal(t, "the list", list, []types.RevisionLocation{*appSpec("", digest)})
 	equal(t, "the deployment", *w.info(id).Revision.AppSpecContent, types.AppSpecContent{Sha256: &digest})
 	batch := must(w.BatchGetDeployments(t.Context(), &codedeploy.BatchGetDeploymentsInput{DeploymentIds: []string{id}}))(t)
 	equal(t, "the deployment in a batch", *batch.DeploymentsInfo[0].Revision.AppSpecContent, types.AppSpecContent{Sha256: &digest})

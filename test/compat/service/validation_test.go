@@ -1,6 +1,7 @@
 package service
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/codedeploy"
 	"github.com/aws/aws-sdk-go-v2/service/codedeploy/types"
+	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/middleware"
 )
 
@@ -21,11 +23,15 @@ func (w *world) unchecked() *codedeploy.Client {
 	})
 }
 
-// refused checks the error of a call: its name without "Exception".
+// refused checks the error of a call: its name without "Exception", and that the client has a type for it, which it has
+// for the errors that the model gives the operation.
 func refused[Out any](_ Out, err error) func(*testing.T, string) {
 	return func(t *testing.T, want string) {
 		t.Helper()
 		fails(t, err, want+"Exception")
+		if _, generic := errors.AsType[*smithy.GenericAPIError](err); generic {
+			t.Errorf("the client has no type for the error %v", err)
+		}
 	}
 }
 
