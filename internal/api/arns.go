@@ -57,3 +57,8 @@ func (a arns) resource(arn string) (kind, name string, ok bool) {
 	kind, name, named := strings.Cut(rest, ":")
 	return kind, name, ours && named && name != ""
 }
+
+// gitHubToken names the token of a GitHub account in the audit log.
+func (a arns) gitHubToken(name string) string {
+	return "arn:aws:grapnel:" + a.region + ":" + a.account + ":github-token/" + name
+}

@@ -46,6 +46,11 @@ func (a *API) putGitHubAccountToken(ctx context.Context, in *awsapi.PutGitHubAcc
 			return nil, err
 		}
 	}
+	const action = awsapi.GrapnelService + ":PutGitHubAccountToken"
+	store.AuditOf(ctx).Note(action, a.arns.gitHubToken(name))
+	if application != "" {
+		store.AuditOf(ctx).Note(action, a.arns.prefix()+"application:"+application)
+	}
 	if in.Token == nil {
 		err = a.store.ConnectGitHub(ctx, application, name)
 	} else {

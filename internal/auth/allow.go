@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"grapnel/internal/audit"
 	"grapnel/internal/awsapi"
 	"grapnel/internal/policy"
 	"grapnel/internal/store"
@@ -53,8 +54,14 @@ func (e *DeniedError) Error() string {
 }
 
 // Allow returns nil if the identity may perform the action ("codedeploy:CreateDeployment") on the resource (its ARN, "*" for
-// none), and a *DeniedError if not; any other error means that the question could not be answered.
+// none), and a *DeniedError if not; any other error means that the question could not be answered. What is asked for is noted
+// for the audit log.
 func (a *Auth) Allow(ctx context.Context, id Identity, action, resource string) error {
+	if resource == "*" {
+		audit.Note(ctx, action)
+	} else {
+		audit.Note(ctx, action, resource)
+	}
 	verdict, err := a.verdict(ctx, id, action, resource)
 	if err != nil || verdict.answer == policy.Allowed {
 		return err
@@ -183,6 +190,6 @@ func missing(owner store.Owner, action, resource string) string {
 		command = "aws iam put-role-policy"
 	}
 	name, _ := json.Marshal(resource) // a string always encodes
-	return fmt.Sprintf(`because no identity-based policy allows the %s action; add this statement to one of %s (%s): {"Effect": "Allow", "Action": %q, "Resource": %s}`,
+	return fmt.Sprintf(`because no identity-based policy allows the %s action; add this statement to a policy of %s (%s): {"Effect": "Allow", "Action": %q, "Resource": %s}`,
 		action, named(owner), command, action, name)
 }

@@ -38,8 +38,12 @@ func Errorf(name, format string, args ...any) *Error {
 // Error returns the name and the message.
 func (e *Error) Error() string { return e.Name + ": " + e.Message }
 
-// WriteError answers a request with err. It serves middleware that refuses a request before a Mux sees it.
+// WriteError answers a request with err. It serves middleware that refuses a request before a Mux sees it. A writer that has
+// the method Failed(name, message string) is told the error, for a record of requests.
 func WriteError(w http.ResponseWriter, err *Error) {
+	if rec, ok := w.(interface{ Failed(name, message string) }); ok {
+		rec.Failed(err.Name, err.Message)
+	}
 	body, _ := json.Marshal(struct {
 		Type    string `json:"__type"`
 		Message string `json:"message"`

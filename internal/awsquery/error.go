@@ -40,8 +40,12 @@ func Errorf(status int, code, format string, args ...any) *Error {
 // Error returns the code and the message.
 func (e *Error) Error() string { return e.Code + ": " + e.Message }
 
-// WriteError answers a request with err. It serves middleware that refuses a request before a Mux sees it.
+// WriteError answers a request with err. It serves middleware that refuses a request before a Mux sees it. A writer that has
+// the method Failed(name, message string) is told the error, for a record of requests.
 func WriteError(w http.ResponseWriter, err *Error) {
+	if rec, ok := w.(interface{ Failed(name, message string) }); ok {
+		rec.Failed(err.Code, err.Message)
+	}
 	var reply struct {
 		XMLName xml.Name `xml:"ErrorResponse"`
 		Error   struct{ Type, Code, Message string }

@@ -81,7 +81,8 @@ func Handle[In, Out any](m *Mux, action string, fn func(context.Context, *In) (*
 	}
 }
 
-// ServeHTTP answers one request. It keeps a request id that middleware has put into the response's header.
+// ServeHTTP answers one request. It keeps a request id that middleware has put into the response's header. A writer that has
+// the method Asked(operation string) is told the action once it is known to exist.
 func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	requestID := ensureRequestID(w.Header())
 	body, action, err := m.serve(w, r, requestID)
@@ -107,6 +108,9 @@ func (m *Mux) serve(w http.ResponseWriter, r *http.Request, requestID string) (r
 	run, err := m.route(action, form.Get("Version"))
 	if err != nil {
 		return nil, action, err
+	}
+	if rec, ok := w.(interface{ Asked(operation string) }); ok {
+		rec.Asked(action)
 	}
 	out, err := run(r.Context(), form)
 	if err != nil {

@@ -122,6 +122,9 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) { writeError(
 
 func writeError(w http.ResponseWriter, r *http.Request, err error) *apiError {
 	e := translate(err)
+	if rec, ok := w.(interface{ Failed(name, message string) }); ok { // keeps a record of requests
+		rec.Failed(e.code, e.message)
+	}
 	setRequestID(w)
 	if r.Method == http.MethodHead || e.status == http.StatusNotModified {
 		w.WriteHeader(e.status)

@@ -5,14 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"path/filepath"
 
 	"grapnel/internal/api"
 	"grapnel/internal/audit"
 	"grapnel/internal/auth"
 	"grapnel/internal/awsapi"
 	"grapnel/internal/awsjson"
-	"grapnel/internal/blob/disk"
 	"grapnel/internal/engine"
 	"grapnel/internal/hosts"
 	"grapnel/internal/iam"
@@ -30,7 +28,7 @@ const maxJSONBody = 1 << 20
 // protocol whose poll to answer.
 func (s *Server) assemble(ctx context.Context, identities *auth.Auth, key *seal.Key) (http.Handler, error) {
 	var err error
-	if s.bundles, err = disk.Open(filepath.Join(s.opts.DataDir, "bundles")); err != nil {
+	if s.bundles, err = s.opts.openBundles(ctx); err != nil {
 		return nil, err
 	}
 	signer, err := hosts.LoadSigner(ctx, s.store, key)
@@ -84,23 +82,26 @@ func (s *Server) assemble(ctx context.Context, identities *auth.Auth, key *seal.
 	})
 	iamHandler, stsHandler := iam.New(iam.Options{Auth: identities, Store: s.store, AccountID: s.opts.AccountID, Log: s.opts.Log})
 
-	open := s.newOpen(registry, joins)
+	records := auditor{log: s.audit, source: s.opts.source}
+	open := s.newOpen(registry, records.anonymous(joins))
 	rt := &router{
-		open: open, auth: identities, verifier: &sigv4.Verifier{MaxBody: maxJSONBody}, limits: newLimits(s.opts.RateLimit, registry), region: s.opts.Region, log: s.opts.Log,
+		open: open, auth: identities, verifier: &sigv4.Verifier{MaxBody: maxJSONBody}, limits: newLimits(s.opts.RateLimit, registry),
+		audit: records, region: s.opts.Region, log: s.opts.Log,
 	}
 	rt.services = map[string]service{
-		"codedeploy": {handler: operations, refuse: rt.refuseJSON, target: awsapi.Prefix},
-		"s3":         {handler: open.agentBucket(objectsHandler), refuse: rt.refuseS3, anyRegion: true, uploads: true},
-		"iam":        {handler: iamHandler, refuse: rt.refuseQuery, anyRegion: true},
-		"sts":        {handler: stsHandler, refuse: rt.refuseQuery, anyRegion: true},
+		"codedeploy": {handler: operations, refuse: rt.refuseJSON, target: awsapi.Prefix, audited: true, requestID: requestID},
+		"s3":         {handler: open.agentBucket(objectsHandler), refuse: rt.refuseS3, anyRegion: true, uploads: true, audited: true, requestID: s3RequestID},
+		"iam":        {handler: iamHandler, refuse: rt.refuseQuery, anyRegion: true, audited: true, requestID: requestID},
+		"sts":        {handler: stsHandler, refuse: rt.refuseQuery, anyRegion: true, audited: true, requestID: requestID},
 		awsapi.GrapnelService: {
 			handler: grapnel, refuse: rt.refuseJSON, target: awsapi.GrapnelPrefix, allow: rt.allow(awsapi.GrapnelService),
+			audited: true, requestID: requestID,
 		},
 	}
 	for name, prefix := range map[string]string{
 		awsapi.CommandService: awsapi.CommandPrefix, awsapi.CommandServiceSecure: awsapi.CommandPrefixSecure,
 	} {
-		rt.services[name] = service{handler: callerOf(s.hosts), refuse: rt.refuseJSON, target: prefix, allow: rt.allowCommand}
+		rt.services[name] = service{handler: callerOf(s.hosts), refuse: rt.refuseJSON, target: prefix, allow: rt.allowCommand, requestID: requestID}
 	}
 	return newObserver(rt, s.opts.Log, registry), nil
 }

@@ -77,12 +77,20 @@ type recorder struct {
 	conn               *http.ResponseController
 	status             int
 	service, operation string
+	asked              string // the operation, of a service whose mux alone can tell
+	failure, message   string // the error that the sender was told, "" for none
 }
+
+// Asked is called by a mux when it knows the operation.
+func (r *recorder) Asked(operation string) { r.asked = operation }
+
+// Failed is called by whoever writes an error.
+func (r *recorder) Failed(name, message string) { r.failure, r.message = name, message }
 
 // A client may take writeTimeout to read writePart bytes of a reply, or what the system does not buffer of them. A held poll
 // writes nothing, and a long download goes on as long as it is read.
 const (
-	writeTimeout = 30 * time.Second
+	writeTimeout = 20 * time.Second
 	writePart    = 64 << 10
 )
 

@@ -28,6 +28,10 @@ type service struct {
 	uploads bool
 	// anyRegion is for services whose clients sign what they happen to be set to (architecture.md 1).
 	anyRegion bool
+	// audited says that what changes something is put on record.
+	audited bool
+	// requestID is the header in which replies name the request.
+	requestID string
 	// allow decides who may do what, for services that do not decide it for each operation themselves.
 	allow func(r *http.Request, id auth.Identity) error
 }
@@ -53,6 +57,14 @@ func (s service) label(r *http.Request) string {
 	return name
 }
 
+// action is what a request asks for, as policies name it; "" when its headers do not tell. Only names that are known are kept.
+func (s service) action(name string, r *http.Request) string {
+	if s.target == "" || !known[operation(r)] {
+		return ""
+	}
+	return name + ":" + operation(r)
+}
+
 // router takes a request to its service: by the service name in its signature, and what is not signed by its path.
 type router struct {
 	services map[string]service
@@ -60,6 +72,7 @@ type router struct {
 	auth     *auth.Auth
 	verifier *sigv4.Verifier
 	limits   *limits
+	audit    auditor
 	region   string
 	log      *slog.Logger
 }
@@ -69,9 +82,14 @@ func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 {
 		deadline(body, time.Now().Add(bodyTimeout))
 	}
-	if r.ContentLength > maxUnknownBody || r.ContentLength < 0 {
-		// Of what a handler leaves of a body, net/http reads 256 KiB. It does not where the connection is closed.
+	long, known := r.ContentLength > maxUnknownBody || r.ContentLength < 0, false
+	if long {
 		w.Header().Set("Connection", "close")
+		defer func() {
+			if !known {
+				deadline(body, time.Now())
+			}
+		}()
 	}
 	if r.ContentLength == 0 && r.Header.Get("Expect") != "" {
 		// net/http says "100 Continue" when a body is first read, and so never where there is none. botocore waits for it all
@@ -95,14 +113,22 @@ func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	empty := r.ContentLength == 0
-	r, err = rt.admit(r, q, svc)
+	request := awsjson.UUID()
+	w.Header().Set(svc.requestID, request)
+	r, err = rt.admit(r, q, svc, request)
+	rec, recorded := w.(*recorder)
+	if recorded {
+		rec.service = q.Scope.Service
+		defer func() { rt.audit.end(r, rec) }()
+	}
 	if err != nil {
 		svc.refuse(w, r, err)
 		return
 	}
+	known = true
 	w.Header().Del("Connection")
-	if rec, ok := w.(*recorder); ok {
-		rec.service, rec.operation = q.Scope.Service, svc.label(r)
+	if recorded {
+		rec.operation = svc.label(r)
 	}
 	if svc.uploads && !empty {
 		r.Body = &steadyBody{ReadCloser: r.Body, conn: body}
@@ -112,12 +138,13 @@ func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	svc.handler.ServeHTTP(w, r)
 }
 
-// maxUnknownBody is how much of a body is read of a sender who is not known, in bytes.
+// maxUnknownBody is how much of a body is read of a sender who is not known, in bytes. net/http would read 256 KiB of what a
+// handler leaves: it does not before a reply that ends the connection, nor after a deadline.
 const maxUnknownBody = 4 << 10
 
 // bodyTimeout bounds the time in which the body of a request must have come before its sender is known, and the pauses
 // within an authenticated upload: nobody may hold connections open by saying little or nothing.
-const bodyTimeout = 30 * time.Second
+const bodyTimeout = 20 * time.Second
 
 func deadline(conn *http.ResponseController, at time.Time) {
 	conn.SetReadDeadline(at) //nolint:errcheck // a connection that cannot have one is a test's
@@ -141,7 +168,7 @@ func (b *steadyBody) Read(p []byte) (int, error) {
 }
 
 // admit authenticates a request and asks whether its sender may make it. It always returns a request, for the log.
-func (rt *router) admit(r *http.Request, q *sigv4.Request, svc service) (*http.Request, error) {
+func (rt *router) admit(r *http.Request, q *sigv4.Request, svc service, request string) (*http.Request, error) {
 	if err := rt.checkScope(r, q, svc); err != nil {
 		return r, err
 	}
@@ -154,6 +181,9 @@ func (rt *router) admit(r *http.Request, q *sigv4.Request, svc service) (*http.R
 	}
 	id.Key = q.Scope.AccessKeyID
 	verified = verified.WithContext(auth.NewContext(verified.Context(), id))
+	if svc.audited {
+		verified = rt.audit.begin(verified, id, svc.action(q.Scope.Service, r), request)
+	}
 	if svc.allow == nil {
 		return verified, nil
 	}
@@ -164,7 +194,7 @@ func (rt *router) admit(r *http.Request, q *sigv4.Request, svc service) (*http.R
 // no more than to count it.
 func (rt *router) authenticate(r *http.Request, q *sigv4.Request) (*http.Request, auth.Identity, error) {
 	now := time.Now()
-	claim := newProof(r, q.Scope.AccessKeyID)
+	claim := newProof(rt.audit.source(r), q.Scope.AccessKeyID)
 	if err := rt.limits.claim(claim, now); err != nil {
 		return nil, auth.Identity{}, err
 	}

@@ -3,6 +3,7 @@ package service
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"testing"
 	"time"
@@ -15,13 +16,21 @@ import (
 	"grapnel/internal/sigv4"
 )
 
-// grapnel calls an operation of Grapnel's own and returns the name of its error, "" for none.
+// grapnel calls an operation of Grapnel's own.
 func (w *world) grapnel(c sigv4.Credentials, operation string, in, out any) error {
 	client := awsjson.Client{Endpoint: w.url, HTTP: &http.Client{Timeout: time.Minute}, Sign: func(r *http.Request, bodyHash string) error {
 		creds := aws.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken}
 		return v4.NewSigner().SignHTTP(r.Context(), creds, r, bodyHash, awsapi.GrapnelService, region, time.Now())
 	}}
 	return client.Call(w.t.Context(), awsapi.GrapnelPrefix+"."+operation, in, out)
+}
+
+// refuses checks the name of an error of one of Grapnel's own operations.
+func refuses(t *testing.T, err error, want string) {
+	t.Helper()
+	if refused, ok := errors.AsType[*awsjson.Error](err); !ok || refused.Name != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
 }
 
 // token makes a join token.

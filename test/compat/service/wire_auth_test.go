@@ -3,6 +3,7 @@ package service
 import (
 	"bytes"
 	"context"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -183,5 +184,44 @@ func (w *world) presigned(c sigv4.Credentials, want int) {
 	resp.Body.Close()
 	if resp.StatusCode != want {
 		w.t.Errorf("a presigned URL: got %s, want %d", resp.Status, want)
+	}
+}
+
+// unread is a body that nobody may read.
+type unread struct{ t *testing.T }
+
+func (u unread) Read([]byte) (int, error) {
+	u.t.Error("the server asked for the body")
+	return 0, io.EOF
+}
+
+// A body is not asked for before its sender can be known, nor when it says that it is longer than any request is.
+func TestBodiesThatAreNotAskedFor(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	unknown := w.root
+	unknown.AccessKeyID = "AKIAAAAAAAAAAAAAAAAA"
+	for _, tt := range []struct {
+		as   sigv4.Credentials
+		size int64
+		want string
+	}{
+		{unknown, 1 << 20, "UnrecognizedClientException"},
+		{w.root, 1 << 40, "RequestEntityTooLargeException"},
+	} {
+		r := must(http.NewRequestWithContext(t.Context(), http.MethodPost, w.url, unread{t}))(t)
+		r.Header.Set("X-Amz-Target", "CodeDeploy_20141006.ListApplications")
+		r.Header.Set("Content-Type", "application/x-amz-json-1.1")
+		ok(t, sigv4.Sign(r, tt.as, region, "codedeploy", "", time.Now()))
+		r.ContentLength = tt.size
+		r.Header.Set("Expect", "100-continue")
+		transport := &http.Transport{ExpectContinueTimeout: time.Minute}
+		resp := must(transport.RoundTrip(r))(t)
+		reply := must(io.ReadAll(resp.Body))(t)
+		resp.Body.Close()
+		transport.CloseIdleConnections()
+		if !strings.Contains(string(reply), tt.want) {
+			t.Errorf("got %s %s, want %s", resp.Status, reply, tt.want)
+		}
 	}
 }
