@@ -65,19 +65,13 @@ func TestDeploymentsAreRefused(t *testing.T) {
 	}
 	s.refuse([]refusal{
 		deployment("no application", fields{"applicationName": nil}, "ApplicationNameRequired"),
-		deployment("no group", fields{"deploymentGroupName": nil}, "DeploymentGroupNameRequired"),
 		deployment("V30", fields{"applicationName": "none", "deploymentGroupName": "none"}, "ApplicationDoesNotExist"),
-		deployment("unknown group", fields{"deploymentGroupName": "none"}, "DeploymentGroupDoesNotExist"),
-		deployment("D120", fields{"revision": nil}, "RevisionRequired"),
 		deployment("V50", fields{"revision": s3("a", fields{"bundleType": nil})}, "InvalidRevision"),
 		deployment("fields before existence", fields{"applicationName": "none", "fileExistsBehavior": "ASK"}, "InvalidFileExistsBehavior"),
-		deployment("V54", fields{"fileExistsBehavior": "ASK"}, "InvalidFileExistsBehavior"),
 		deployment("V34", fields{"description": strings.Repeat("d", 257)}, "DescriptionTooLong"),
 		deployment("V42", fields{"autoRollbackConfiguration": fields{"enabled": true}}, "InvalidAutoRollbackConfig"),
 		deployment("V41", fields{"overrideAlarmConfiguration": fields{"enabled": true}}, "InvalidAlarmConfig"),
-		deployment("D127 unknown", fields{"deploymentConfigName": "none"}, "DeploymentConfigDoesNotExist"),
 		deployment("D127 malformed", fields{"deploymentConfigName": ""}, "InvalidDeploymentConfigName"),
-		deployment("D127 other platform", fields{"deploymentConfigName": "CodeDeployDefault.LambdaAllAtOnce"}, "InvalidDeploymentConfigName"),
 		deployment("D124", fields{"targetInstances": fields{"tagFilters": []fields{}}}, "InvalidTargetInstances"),
 		deployment("alarms are not watched yet", fields{"overrideAlarmConfiguration": fields{"enabled": true, "alarms": []fields{{"name": "a"}}}}, "UnsupportedActionForDeploymentType"),
 		deployment("zones are not deployed yet", fields{"deploymentConfigName": "zones"}, "UnsupportedActionForDeploymentType"),
@@ -90,69 +84,6 @@ func TestDeploymentsAreRefused(t *testing.T) {
 	if got := do[fields](s, "ListDeployments", fields{})["deployments"]; len(got.([]any)) != 0 {
 		t.Errorf("a refused deployment was stored: %v", got)
 	}
-}
-
-func TestOneDeploymentAtATime(t *testing.T) {
-	t.Parallel()
-	s := serve(t)
-	s.shop("web1")
-	id := s.deployment("v1.zip", nil)
-	again := fields{"applicationName": "shop", "deploymentGroupName": "prod", "revision": bundle("v2.zip")}
-	name, message := s.call("CreateDeployment", again, nil)
-	if name != awsapi.DeploymentLimitExceededException || !strings.Contains(message, "'prod'") || !strings.Contains(message, "'"+id+"'") {
-		t.Errorf("D121: %s: %s", name, message)
-	}
-	s.succeed(id, "web1")
-	s.refuse([]refusal{{"D123", "CreateDeployment", again, ""}})
-}
-
-func TestDeploymentRunsToItsEnd(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s := serve(t)
-		s.shop("web1")
-		first := s.deployment("v1.zip", nil)
-		if got := s.info(first); !got.StartTime.IsZero() || !got.CompleteTime.IsZero() || got.PreviousRevision != nil {
-			t.Errorf("D142 when created: %v", got)
-		}
-		time.Sleep(time.Second)
-		s.decide(first)
-		if got := s.info(first); got.Status != "InProgress" || !got.StartTime.Equal(time.Now()) || !got.CompleteTime.IsZero() {
-			t.Errorf("D142 when started: %v, %v, %v", got.Status, got.StartTime, got.CompleteTime)
-		}
-		s.succeed(first, "web1")
-		got := s.info(first)
-		if got.Status != "Succeeded" || !got.CompleteTime.Equal(time.Now()) || *got.DeploymentOverview.Succeeded != 1 {
-			t.Errorf("D142 at the end: %v, %v, %v", got.Status, got.CompleteTime, got.DeploymentOverview)
-		}
-		group := s.group("shop", "prod")
-		s.equal("G105 target revision", *group.TargetRevision.S3Location.Key, "v1.zip")
-		s.equal("G105 last success", *group.LastSuccessfulDeployment.DeploymentId, first)
-
-		second := s.deployment("v2.zip", nil)
-		s.equal("D143", *s.info(second).PreviousRevision.S3Location.Key, "v1.zip")
-		s.decide(second)
-		s.work(second, "web1", deploy.WorkFailed, deploy.Diagnostics{ErrorCode: "ScriptFailed", Message: "exit 1"})
-		if got := s.info(second); got.Status != "Failed" || got.ErrorInformation.Code != "HEALTH_CONSTRAINTS" {
-			t.Errorf("second: %v, %v", got.Status, got.ErrorInformation)
-		}
-		group = s.group("shop", "prod")
-		s.equal("G106 attempted", *group.LastAttemptedDeployment.DeploymentId, second)
-		s.equal("G106 successful", *group.LastSuccessfulDeployment.DeploymentId, first)
-		s.equal("G106 revision", *group.TargetRevision.S3Location.Key, "v1.zip")
-	})
-}
-
-// A change of the group does not touch a deployment under way (G118).
-func TestDeploymentIsASnapshot(t *testing.T) {
-	t.Parallel()
-	s := serve(t)
-	s.shop("web1")
-	id := s.deployment("v1.zip", nil)
-	before := s.info(id)
-	do[fields](s, "UpdateDeploymentGroup", fields{"applicationName": "shop", "currentDeploymentGroupName": "prod",
-		"deploymentConfigName": "CodeDeployDefault.AllAtOnce", "autoRollbackConfiguration": fields{"enabled": true, "events": []string{"DEPLOYMENT_FAILURE"}}})
-	s.equal("deployment", s.info(id), before)
 }
 
 func TestListDeployments(t *testing.T) {
@@ -249,29 +180,5 @@ func TestStopDeployment(t *testing.T) {
 	}
 	s.decide(id)
 	s.equal("status", s.info(id).Status, awsapi.DeploymentStatusStopped)
-	s.refuse([]refusal{
-		{"D134", "StopDeployment", fields{"deploymentId": id}, "DeploymentAlreadyCompleted"},
-		{"D137", "ContinueDeployment", fields{"deploymentId": id}, "DeploymentAlreadyCompleted"},
-		{"D138", "SkipWaitTimeForInstanceTermination", fields{"deploymentId": id}, "DeploymentAlreadyCompleted"},
-		{"V33", "StopDeployment", fields{"deploymentId": "d-000000000"}, "DeploymentDoesNotExist"},
-	})
-}
-
-func TestContinueAndHooksAreForOtherDeployments(t *testing.T) {
-	t.Parallel()
-	s := serve(t)
-	s.shop("web1")
-	id := s.deployment("v1.zip", nil)
-	s.decide(id)
-	hook := func(status string) fields {
-		return fields{"deploymentId": id, "lifecycleEventHookExecutionId": "x", "status": status}
-	}
-	s.refuse([]refusal{
-		{"D135", "ContinueDeployment", fields{"deploymentId": id}, "UnsupportedActionForDeploymentType"},
-		{"D135", "ContinueDeployment", fields{"deploymentId": id, "deploymentWaitType": "NAP"}, "InvalidDeploymentWaitType"},
-		{"D138", "SkipWaitTimeForInstanceTermination", fields{"deploymentId": id}, "UnsupportedActionForDeploymentType"},
-		{"D139", "PutLifecycleEventHookExecutionStatus", hook("Pending"), "InvalidLifecycleEventHookExecutionStatus"},
-		{"D140", "PutLifecycleEventHookExecutionStatus", fields{"deploymentId": id, "status": "Failed"}, "InvalidLifecycleEventHookExecutionId"},
-		{"D141", "PutLifecycleEventHookExecutionStatus", hook("Succeeded"), "UnsupportedActionForDeploymentType"},
-	})
+	s.refuse([]refusal{{"V33", "StopDeployment", fields{"deploymentId": "d-000000000"}, "DeploymentDoesNotExist"}})
 }

@@ -8,6 +8,7 @@ import (
 
 	"grapnel/internal/awsapi"
 	"grapnel/internal/awsjson"
+	"grapnel/internal/planner"
 	"grapnel/internal/store"
 )
 
@@ -92,9 +93,11 @@ func deploymentNotStarted(id string) error {
 	return failure(awsapi.DeploymentNotStartedException, "Deployment %s has not started; ask again in a moment.", id)
 }
 
-// notYet refuses a deployment that CodeDeploy can make and this server cannot make yet.
-func notYet(message string) error {
-	return failure(awsapi.UnsupportedActionForDeploymentTypeException, "%s", message)
+// notYet refuses a deployment that CodeDeploy can make and this server cannot make yet. No error that CreateDeployment declares
+// says so; of all others, this one comes closest, and every client shows it.
+func notYet(unsupported *planner.UnsupportedError) error {
+	return failure(awsapi.UnsupportedActionForDeploymentTypeException,
+		"Settings are stored, but %v. What can be deployed to are on-premises instances, in place and without traffic control.", unsupported)
 }
 
 func instanceNotRegistered(name string) error {

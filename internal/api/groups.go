@@ -86,9 +86,7 @@ func newGroup(app awsapi.ApplicationInfo, name string) awsapi.DeploymentGroupInf
 		TerminationHookEnabled:       new(false),
 	}
 	if app.ComputePlatform == awsapi.ComputePlatformServer {
-		info.DeploymentStyle = &awsapi.DeploymentStyle{
-			DeploymentType: awsapi.DeploymentTypeInPlace, DeploymentOption: awsapi.DeploymentOptionWithoutTrafficControl,
-		}
+		info.DeploymentStyle = wholeStyle(awsapi.DeploymentStyle{})
 	}
 	return info
 }

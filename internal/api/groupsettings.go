@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -42,7 +43,9 @@ func (s groupSettings) apply(info *awsapi.DeploymentGroupInfo) {
 	set(&info.ServiceRoleArn, s.ServiceRoleArn)
 	set(&info.AlarmConfiguration, s.AlarmConfiguration)
 	set(&info.AutoRollbackConfiguration, s.AutoRollbackConfiguration)
-	set(&info.DeploymentStyle, s.DeploymentStyle)
+	if s.DeploymentStyle != nil {
+		info.DeploymentStyle = wholeStyle(*s.DeploymentStyle)
+	}
 	set(&info.BlueGreenDeploymentConfiguration, s.BlueGreenDeploymentConfiguration)
 	set(&info.LoadBalancerInfo, s.LoadBalancerInfo)
 	set(&info.Ec2DeploymentOptions, s.Ec2DeploymentOptions)
@@ -85,6 +88,14 @@ func (s groupSettings) applyTags(info *awsapi.DeploymentGroupInfo) {
 // tagGroups returns the groups of filters of both tag sets.
 func (s groupSettings) tagGroups() (ec2 [][]awsapi.EC2TagFilter, onPremises [][]awsapi.TagFilter) {
 	return awsapi.Value(s.Ec2TagSet).Ec2TagSetList, awsapi.Value(s.OnPremisesTagSet).OnPremisesTagSetList
+}
+
+// wholeStyle returns a style with the defaults of service.md 2.5 for the parts that are absent.
+func wholeStyle(s awsapi.DeploymentStyle) *awsapi.DeploymentStyle {
+	return &awsapi.DeploymentStyle{
+		DeploymentType:   cmp.Or(s.DeploymentType, awsapi.DeploymentTypeInPlace),
+		DeploymentOption: cmp.Or(s.DeploymentOption, awsapi.DeploymentOptionWithoutTrafficControl),
+	}
 }
 
 // set replaces a member by a new value unless that is absent.

@@ -190,6 +190,6 @@ func missing(owner store.Owner, action, resource string) string {
 		command = "aws iam put-role-policy"
 	}
 	name, _ := json.Marshal(resource) // a string always encodes
-	return fmt.Sprintf(`because no identity-based policy allows the %s action; add this statement to one of %s (%s): {"Effect": "Allow", "Action": %q, "Resource": %s}`,
+	return fmt.Sprintf(`because no identity-based policy allows the %s action; add this statement to a policy of %s (%s): {"Effect": "Allow", "Action": %q, "Resource": %s}`,
 		action, named(owner), command, action, name)
 }

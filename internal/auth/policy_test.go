@@ -38,7 +38,7 @@ func TestPolicies(t *testing.T) {
 		ok(t, s.PutPolicy(t.Context(), store.Owner{User: "ann"}, store.Policy{Name: name, Document: document}))
 	}
 
-	wantDenied(t, may(shop), "because no identity-based policy allows the "+create+" action; add this statement to one of user ann "+
+	wantDenied(t, may(shop), "because no identity-based policy allows the "+create+" action; add this statement to a policy of user ann "+
 		`(aws iam put-user-policy): {"Effect": "Allow", "Action": "`+create+`", "Resource": "`+shop+`"}`)
 	put("shop", `{"Statement": {"Effect": "Allow", "Action": "codedeploy:Create*", "Resource": "`+shop+`"}}`)
 	ok(t, may(shop))

@@ -107,7 +107,6 @@ func (a *Auth) mayAssume(ctx context.Context, who Identity, role store.Role) err
 	}
 	names := []string{who.ARN}
 	if who.Role != "" {
-		// The role is there, or its session would be none; a path that changed since is a role that was made again.
 		own, err := a.store.Role(ctx, who.Role)
 		if err != nil {
 			return err

@@ -58,7 +58,7 @@ func TestSession(t *testing.T) {
 		if !strings.HasPrefix(c.AccessKeyID, "ASIA") || time.Until(made.Expires) > time.Hour || time.Until(made.Expires) < 59*time.Minute {
 			t.Errorf("got %+v", made)
 		}
-		wantDenied(t, a.Allow(t.Context(), who, "iam:ListUsers", "*"), "one of role ci (aws iam put-role-policy)")
+		wantDenied(t, a.Allow(t.Context(), who, "iam:ListUsers", "*"), "a policy of role ci (aws iam put-role-policy)")
 		ok(t, s.PutPolicy(t.Context(), store.Owner{Role: "ci"}, store.Policy{Name: "all", Document: allowAll}))
 		ok(t, a.Allow(t.Context(), who, "iam:ListUsers", "*"))
 

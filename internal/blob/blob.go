@@ -60,7 +60,8 @@ type Store interface {
 	// returned.
 	Delete(ctx context.Context, bucket, key, version string, when Condition) (Object, error)
 
-	// List returns a page of the bucket's current objects in byte order of their keys.
+	// List returns a page of the bucket's current objects in byte order of their keys. It may tell no more of them than
+	// key, size, ETag and time.
 	List(ctx context.Context, bucket string, q Query) (Page, error)
 }
 
@@ -127,8 +128,8 @@ type Multipart interface {
 	// PutPart stores a part, replacing the one that has the number. body and attrs are as in Store.Put; of attrs only
 	// the checksum counts.
 	PutPart(ctx context.Context, u Upload, number int, body io.Reader, attrs *Attributes) (Part, error)
-	// ListParts returns all parts, sorted by number, and what CreateUpload was given.
-	ListParts(ctx context.Context, u Upload) ([]Part, Attributes, error)
+	// ListParts returns all parts, sorted by number, and the checksum that CreateUpload was given.
+	ListParts(ctx context.Context, u Upload) ([]Part, *Checksum, error)
 	// CompleteUpload makes the listed parts into the object, and drops the others. The parts are checked by CheckParts.
 	// want, if not "", is the value of the checksum that CreateUpload announced; if it is another: ErrChecksum. The
 	// condition is that of Store.Put.
@@ -155,7 +156,7 @@ type Object struct {
 	Size       int64     `json:"size"` // bytes
 	ETag       string    `json:"etag"` // without quotes: hex MD5, or hex MD5 of the parts' MD5s, "-", number of parts
 	Modified   time.Time `json:"modified"`
-	Upload     string    `json:"upload,omitempty"` // the id of the upload that made it, "" if it was put at once
+	Upload     string    `json:"upload,omitempty"` // the id of the upload that made it, if one did and it is known
 	Parts      []int64   `json:"parts,omitempty"`  // sizes of the parts it was made of, if it was and they are known
 	Attributes `json:"attributes"`
 

@@ -121,11 +121,9 @@ func after(versions []Object, id string) []Object {
 
 // RollUp returns the common prefix that stands for the key, if any does.
 func (q Query) RollUp(key string) (string, bool) {
-	if q.Delimiter == "" {
-		return "", false
-	}
-	i := strings.Index(key[len(q.Prefix):], q.Delimiter)
-	if i < 0 {
+	rest, within := strings.CutPrefix(key, q.Prefix)
+	i := strings.Index(rest, q.Delimiter)
+	if !within || q.Delimiter == "" || i < 0 {
 		return "", false
 	}
 	return key[:len(q.Prefix)+i+len(q.Delimiter)], true

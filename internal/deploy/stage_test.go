@@ -176,7 +176,8 @@ func (c command) phase(names []string) (Phase, error) {
 			events = append(events, lifecycle.Event(e))
 		}
 	}
-	p := Phase{Name: c.set["name"], Targets: names, Health: health, Gate: Gate{Delay: delay, Approval: slices.Contains(c.args, "approval")}}
+	gate := Gate{Delay: delay, Approval: slices.Contains(c.args, "approval"), Termination: slices.Contains(c.args, "termination")}
+	p := Phase{Name: c.set["name"], Targets: names, Health: health, Gate: gate}
 	for _, e := range events {
 		info, _ := lifecycle.Lookup(e)
 		ignore := info.Ignorable && slices.Contains(c.args, "ignore-stop-failures")

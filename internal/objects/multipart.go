@@ -108,13 +108,13 @@ func (c *call) copyPart() error {
 		return err
 	}
 	defer src.body.Close()
-	_, attrs, err := c.store.ListParts(c.r.Context(), c.upload())
+	_, announced, err := c.store.ListParts(c.r.Context(), c.upload())
 	if err != nil {
 		return err
 	}
 	var a blob.Algorithm
-	if attrs.Checksum != nil {
-		a = attrs.Checksum.Algorithm
+	if announced != nil {
+		a = announced.Algorithm
 	}
 	part, err := c.storePart(number, computed(src.body, c.MaxObject, a))
 	if err != nil {
@@ -144,7 +144,7 @@ func (c *call) listParts() error {
 	if err != nil {
 		return err
 	}
-	parts, attrs, err := c.store.ListParts(c.r.Context(), c.upload())
+	parts, sum, err := c.store.ListParts(c.r.Context(), c.upload())
 	if err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func (c *call) listParts() error {
 		ChecksumType         string        `xml:",omitempty"`
 		Parts                []partElement `xml:"Part"`
 	}{Bucket: c.bucket, Key: c.key, UploadID: c.upload().ID, PartNumberMarker: marker, MaxParts: limit}
-	if sum := attrs.Checksum; sum != nil {
+	if sum != nil {
 		result.ChecksumAlgorithm, result.ChecksumType = string(sum.Algorithm), checksumType(sum.Composite)
 	}
 	for _, p := range parts {

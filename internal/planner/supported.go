@@ -18,7 +18,7 @@ func (e *UnsupportedError) Error() string {
 	if e.Value != "" {
 		setting += " " + e.Value
 	}
-	return fmt.Sprintf("%s is not supported yet; in-place deployments to on-premises instances without traffic control are", setting)
+	return fmt.Sprintf("deployments with %s are not available on this server yet", setting)
 }
 
 // supported refuses what an in-place plan would silently leave out.

@@ -13,10 +13,20 @@ const MaxSize = 20 << 10
 type Policy struct{ statements []statement }
 
 type statement struct {
-	sid       string
-	answer    Answer
-	actions   set[string]
+	rule
 	resources set[arn]
+}
+
+// rule is what statements of both kinds of documents have.
+type rule struct {
+	sid     string
+	answer  Answer // Allowed or Denied
+	actions set[string]
+}
+
+// covers reports whether the rule is about an action in lower case.
+func (r rule) covers(action string) bool {
+	return r.actions.has(func(pattern string) bool { return match(pattern, action) })
 }
 
 // set is the elements that a statement lists, or all others when it has the element's Not form.
@@ -55,7 +65,7 @@ func parseStatement(m object) (s statement, err error) {
 	if err := m.only("Sid", "Effect", "Action", "NotAction", "Resource", "NotResource"); err != nil {
 		return s, err
 	}
-	if s.sid, s.answer, s.actions, err = m.common(); err != nil {
+	if s.rule, err = m.rule(); err != nil {
 		return s, err
 	}
 	texts, err := m.either("Resource", "NotResource")
@@ -73,34 +83,30 @@ func parseStatement(m object) (s statement, err error) {
 	return s, nil
 }
 
-// common reads what statements of both kinds of documents have.
-func (m object) common() (sid string, answer Answer, actions set[string], err error) {
-	if sid, err = m.text("Sid"); err != nil {
-		return "", 0, actions, err
+var effects = map[string]Answer{"Allow": Allowed, "Deny": Denied}
+
+func (m object) rule() (r rule, err error) {
+	if r.sid, err = m.text("Sid"); err != nil {
+		return r, err
 	}
 	effect, err := m.text("Effect")
 	if err != nil {
-		return "", 0, actions, err
+		return r, err
 	}
-	switch effect {
-	case "Allow":
-		answer = Allowed
-	case "Deny":
-		answer = Denied
-	default:
-		return "", 0, actions, fmt.Errorf("its Effect must be Allow or Deny, got %q", effect)
+	known := false
+	if r.answer, known = effects[effect]; !known {
+		return r, fmt.Errorf("its Effect must be Allow or Deny, got %q", effect)
 	}
-	actions, err = m.either("Action", "NotAction")
-	if err != nil {
-		return "", 0, actions, err
+	if r.actions, err = m.either("Action", "NotAction"); err != nil {
+		return r, err
 	}
-	for i, action := range actions.listed {
+	for i, action := range r.actions.listed {
 		if !actionPattern.MatchString(action) {
-			return "", 0, actions, fmt.Errorf("the action %q must look like s3:GetObject or s3:Get*, or be *", action)
+			return r, fmt.Errorf("the action %q must look like s3:GetObject or s3:Get*, or be *", action)
 		}
-		actions.listed[i] = strings.ToLower(action)
+		r.actions.listed[i] = strings.ToLower(action)
 	}
-	return sid, answer, actions, nil
+	return r, nil
 }
 
 // actionPattern is a service, which has no wildcards, and the name of its operation. The actions of the host-command
@@ -113,11 +119,7 @@ func (p Policy) Evaluate(action, resource string) (answer Answer, sid string) {
 	action = strings.ToLower(action)
 	asked := splitARN(resource)
 	for _, s := range p.statements {
-		if s.answer <= answer {
-			continue
-		}
-		if s.actions.has(func(pattern string) bool { return match(pattern, action) }) &&
-			s.resources.has(func(pattern arn) bool { return pattern.matches(asked) }) {
+		if s.answer > answer && s.covers(action) && s.resources.has(func(pattern arn) bool { return pattern.matches(asked) }) {
 			answer, sid = s.answer, s.sid
 		}
 	}

@@ -13,8 +13,7 @@ import (
 type Trust struct{ statements []trustStatement }
 
 type trustStatement struct {
-	answer     Answer
-	actions    set[string]
+	rule
 	principals []string // "*", ARNs, and accounts as the ARN of their root
 }
 
@@ -39,7 +38,7 @@ func parseTrustStatement(m object) (s trustStatement, err error) {
 	if err := m.only("Sid", "Effect", "Principal", "Action", "NotAction"); err != nil {
 		return s, err
 	}
-	if _, s.answer, s.actions, err = m.common(); err != nil {
+	if s.rule, err = m.rule(); err != nil {
 		return s, err
 	}
 	for _, action := range s.actions.listed {
@@ -51,8 +50,8 @@ func parseTrustStatement(m object) (s trustStatement, err error) {
 	return s, err
 }
 
-// principals reads "Principal": "*" or {"AWS": one or several}. Services and the like are kept out of the list: this server
-// never takes a role on for one, but the trust policy of a CodeDeploy service role names it.
+// principals reads "Principal": "*" or {"AWS": one or several}. Services may be named, because the trust policy of a CodeDeploy
+// service role names one, but are nobody here.
 func (m object) principals() ([]string, error) {
 	value, ok := m["Principal"]
 	if !ok {
@@ -101,18 +100,18 @@ func (t Trust) Evaluate(action, account string, who ...string) Answer {
 	action = strings.ToLower(action)
 	best := Silent
 	for _, s := range t.statements {
-		if !s.actions.has(func(pattern string) bool { return match(pattern, action) }) {
-			continue
-		}
 		switch {
-		case slices.Contains(s.principals, "*"), slices.ContainsFunc(who, func(arn string) bool { return slices.Contains(s.principals, arn) }):
+		case !s.covers(action):
+		case slices.Contains(s.principals, "*"), slices.ContainsFunc(who, s.names):
 			best = max(best, s.answer)
-		case slices.Contains(s.principals, AccountARN(account)):
+		case s.names(AccountARN(account)):
 			best = max(best, delegated(s.answer))
 		}
 	}
 	return best
 }
+
+func (s trustStatement) names(arn string) bool { return slices.Contains(s.principals, arn) }
 
 // delegated is what a statement about an account says about somebody in it: a Deny is one for all.
 func delegated(a Answer) Answer {

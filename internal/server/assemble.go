@@ -5,14 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"path/filepath"
 
 	"grapnel/internal/api"
 	"grapnel/internal/audit"
 	"grapnel/internal/auth"
 	"grapnel/internal/awsapi"
 	"grapnel/internal/awsjson"
-	"grapnel/internal/blob/disk"
 	"grapnel/internal/engine"
 	"grapnel/internal/hosts"
 	"grapnel/internal/iam"
@@ -30,7 +28,7 @@ const maxJSONBody = 1 << 20
 // protocol whose poll to answer.
 func (s *Server) assemble(ctx context.Context, identities *auth.Auth, key *seal.Key) (http.Handler, error) {
 	var err error
-	if s.bundles, err = disk.Open(filepath.Join(s.opts.DataDir, "bundles")); err != nil {
+	if s.bundles, err = s.opts.openBundles(ctx); err != nil {
 		return nil, err
 	}
 	signer, err := hosts.LoadSigner(ctx, s.store, key)
@@ -87,7 +85,8 @@ func (s *Server) assemble(ctx context.Context, identities *auth.Auth, key *seal.
 	records := auditor{log: s.audit, source: s.opts.source}
 	open := s.newOpen(registry, records.anonymous(joins))
 	rt := &router{
-		open: open, auth: identities, verifier: &sigv4.Verifier{MaxBody: maxJSONBody}, limits: newLimits(s.opts.RateLimit, registry), audit: records, region: s.opts.Region, log: s.opts.Log,
+		open: open, auth: identities, verifier: &sigv4.Verifier{MaxBody: maxJSONBody}, limits: newLimits(s.opts.RateLimit, registry),
+		audit: records, region: s.opts.Region, log: s.opts.Log,
 	}
 	rt.services = map[string]service{
 		"codedeploy": {handler: operations, refuse: rt.refuseJSON, target: awsapi.Prefix, audited: true, requestID: requestID},

@@ -30,6 +30,8 @@ type Options struct {
 	PublicURL string
 	Packages  string // folder of the agent's packages; "" for the usual places, see packages.Find
 
+	ExternalBundles ExternalBundles
+
 	TLSCert, TLSKey string // PEM files
 	TLS             string // "self-signed" keeps a certificate authority of its own in DataDir/tls
 	Insecure        bool   // plain HTTP on an address that is not loopback
@@ -82,6 +84,9 @@ func (o *Options) check() error {
 	case !o.encrypted() && !loopback(host) && !o.Insecure:
 		return fmt.Errorf("%s is not a loopback address, so secrets and bundles would cross the network in clear; use --tls self-signed, "+
 			"--tls-cert with --tls-key, or --insecure when something in front of the server speaks TLS", o.Listen)
+	}
+	if err := o.ExternalBundles.check(o.Insecure); err != nil {
+		return err
 	}
 	return o.checkPackages()
 }

@@ -19,7 +19,6 @@ import (
 
 	"grapnel/internal/audit"
 	"grapnel/internal/auth"
-	"grapnel/internal/blob/disk"
 	"grapnel/internal/engine"
 	"grapnel/internal/hosts"
 	"grapnel/internal/logs"
@@ -46,7 +45,7 @@ type Server struct {
 	listener net.Listener
 	http     *http.Server
 	store    *sqlstore.Store
-	bundles  *disk.Store
+	bundles  bundles
 	engine   *engine.Engine
 	hosts    *hosts.Service
 	logs     *logs.Service

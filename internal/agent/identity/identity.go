@@ -107,7 +107,7 @@ func (o Options) instance(ctx context.Context, absent error) (Identity, error) {
 	if ctx.Err() != nil {
 		return Identity{}, fmt.Errorf("asking EC2 instance metadata who this host is: %w", context.Cause(ctx))
 	} else if err != nil {
-		return Identity{}, fmt.Errorf("it is not known who this host is: outside EC2, write region, %s, aws_access_key_id and aws_secret_access_key "+
+		return Identity{}, fmt.Errorf("it is not known who this host is: outside EC2, join a Grapnel server (codedeploy-agent join URL --token TOKEN), or write region, %s, aws_access_key_id and aws_secret_access_key "+
 			"into %s (%w); on EC2, turn the instance's metadata service on (%w)", userMode, o.OnPremisesConfigFile, absent, err)
 	}
 	id.HostID = cmp.Or(id.HostID, found.arn())

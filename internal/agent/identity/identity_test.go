@@ -163,7 +163,7 @@ func TestUnknownHost(t *testing.T) {
 				began := time.Now()
 				_, err := Load(t.Context(), o)
 				for _, want := range []string{
-					"outside EC2, write region, iam_user_arn, aws_access_key_id and aws_secret_access_key into " + test.path,
+					"or write region, iam_user_arn, aws_access_key_id and aws_secret_access_key into " + test.path,
 					test.reason, "on EC2, turn the instance's metadata service on", "connection refused",
 				} {
 					if err == nil || !strings.Contains(err.Error(), want) {

@@ -268,7 +268,7 @@ func TestOtherMetadataServices(t *testing.T) {
 		other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, content) }))
 		t.Cleanup(other.Close)
 		o, _ := options("none.yml", map[string]string{metadataVariable: other.URL})
-		if _, err := Load(t.Context(), o); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "outside EC2, write region") {
+		if _, err := Load(t.Context(), o); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "or write region") {
 			t.Errorf("%q: error = %v, want %q and advice", content, err, want)
 		}
 	}

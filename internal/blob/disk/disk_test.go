@@ -42,7 +42,7 @@ func open(t testing.TB, root string) *Store {
 
 func TestStore(t *testing.T) {
 	t.Parallel()
-	blobtest.Run(t, func(t testing.TB) (blobtest.Store, func() blobtest.Store) {
+	blobtest.Run(t, blobtest.Limits{}, func(t testing.TB) (blobtest.Store, func() blobtest.Store) {
 		root := t.TempDir()
 		return open(t, root), func() blobtest.Store { return open(t, root) }
 	})

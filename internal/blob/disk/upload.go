@@ -104,14 +104,23 @@ func noUpload(u blob.Upload) error {
 }
 
 // ListParts implements blob.Multipart.
-func (s *Store) ListParts(_ context.Context, u blob.Upload) ([]blob.Part, blob.Attributes, error) {
+func (s *Store) ListParts(_ context.Context, u blob.Upload) ([]blob.Part, *blob.Checksum, error) {
 	dir, upload, err := s.openUpload(u)
 	if err != nil {
-		return nil, blob.Attributes{}, err
+		return nil, nil, err
 	}
+	parts, err := readParts(dir)
+	if err != nil {
+		return nil, nil, fmt.Errorf("list parts of %s/%s: %w", u.Bucket, u.Key, err)
+	}
+	return parts, upload.Checksum, nil
+}
+
+// readParts returns the parts in the folder of an upload.
+func readParts(dir string) ([]blob.Part, error) {
 	entries, err := os.ReadDir(dir) // sorted by name, and so by number
 	if err != nil {
-		return nil, blob.Attributes{}, fmt.Errorf("list parts of %s/%s: %w", u.Bucket, u.Key, err)
+		return nil, err
 	}
 	var parts []blob.Part
 	for _, entry := range entries {
@@ -121,11 +130,11 @@ func (s *Store) ListParts(_ context.Context, u blob.Upload) ([]blob.Part, blob.A
 		}
 		record, err := statRecord(filepath.Join(dir, entry.Name()))
 		if err != nil {
-			return nil, blob.Attributes{}, fmt.Errorf("list parts of %s/%s: %w", u.Bucket, u.Key, err)
+			return nil, err
 		}
 		parts = append(parts, part(number, record))
 	}
-	return parts, upload.Attributes, nil
+	return parts, nil
 }
 
 // ListUploads implements blob.Multipart.
@@ -158,22 +167,26 @@ func (s *Store) ListUploads(_ context.Context, bucket, prefix string) ([]blob.Un
 
 // CompleteUpload implements blob.Multipart. It copies the parts into one record; until the end this takes their size
 // twice on the disk. If it is cut short the upload is still there, and may be completed again.
-func (s *Store) CompleteUpload(ctx context.Context, u blob.Upload, listed []blob.Part, want string, when blob.Condition) (blob.Object, error) {
+func (s *Store) CompleteUpload(_ context.Context, u blob.Upload, listed []blob.Part, want string, when blob.Condition) (blob.Object, error) {
 	defer s.completing.lock(u.ID)()
-	stored, attrs, err := s.ListParts(ctx, u)
+	dir, upload, err := s.openUpload(u)
 	if err == nil || errors.Is(err, blob.ErrNoUpload) {
 		if object, done := s.completed(u); done {
-			return object, gone(s.discard(filepath.Join(s.uploads(u.Bucket), u.ID)))
+			return object, gone(s.discard(filepath.Join(s.uploads(u.Bucket), u.ID))) // a crash may have left it
 		}
 	}
 	if err != nil {
 		return blob.Object{}, err
 	}
+	stored, err := readParts(dir)
+	if err != nil {
+		return blob.Object{}, fmt.Errorf("complete upload of %s/%s: %w", u.Bucket, u.Key, err)
+	}
 	parts, err := blob.CheckParts(stored, listed)
 	if err != nil {
 		return blob.Object{}, err
 	}
-	object, err := s.completeUpload(u, parts, attrs, want, when)
+	object, err := s.completeUpload(u, parts, upload.Attributes, want, when)
 	if err != nil {
 		return blob.Object{}, fmt.Errorf("complete upload of %s/%s: %w", u.Bucket, u.Key, err)
 	}

@@ -40,7 +40,7 @@ type server struct {
 	denied  string          // action that is refused
 }
 
-func startServer(t *testing.T, tls bool) *server {
+func startServer(t testing.TB, tls bool) *server {
 	t.Helper()
 	store, err := disk.Open(filepath.Join(t.TempDir(), "store"))
 	if err != nil {

@@ -213,7 +213,7 @@ func TestOtherPlatformsAreNotDeployedYet(t *testing.T) {
 			tt.change(in)
 		})
 		fails(t, err, tt.want)
-		if tt.want == "UnsupportedActionForDeploymentTypeException" && !strings.Contains(err.Error(), "not supported yet") {
+		if tt.want == "UnsupportedActionForDeploymentTypeException" && !strings.Contains(err.Error(), "not available on this server yet") {
 			t.Errorf("the message does not say that it is not there yet: %v", err)
 		}
 	}

@@ -139,7 +139,10 @@ func TestGroupSettings(t *testing.T) {
 	t.Parallel()
 	w := start(t)
 	w.application("shop")
-	ok(t, w.newGroup("shop", "prod", nil))
+	ok(t, w.newGroup("shop", "prod", func(in *settings) {
+		in.DeploymentStyle = &types.DeploymentStyle{DeploymentOption: types.DeploymentOptionWithoutTrafficControl}
+	}))
+	same(t, "the absent part of a style", w.shown("shop", "prod").DeploymentStyle.DeploymentType, types.DeploymentTypeInPlace)
 	for _, tt := range refusedSettings() {
 		for what, err := range map[string]error{
 			"create": w.newGroup("shop", "new", tt.change), "update": w.changeGroup("shop", "prod", tt.change),
@@ -275,6 +278,15 @@ func TestGroupsOfOtherPlatforms(t *testing.T) {
 	}
 	refused(inPlace, "InvalidDeploymentStyleException")
 	fails(t, w.newGroup("fn", "new", inPlace), "InvalidDeploymentStyleException")
+	for want, change := range map[string]func(*settings){
+		"InvalidEC2TagException":           func(in *settings) { in.Ec2TagFilters = []types.EC2TagFilter{{Key: aws.String("a")}} },
+		"InvalidTagException":              func(in *settings) { in.OnPremisesInstanceTagFilters = []types.TagFilter{{Key: aws.String("a")}} },
+		"InvalidAutoScalingGroupException": func(in *settings) { in.AutoScalingGroups = []string{"asg"} },
+		"InvalidLoadBalancerInfoException": func(in *settings) { in.LoadBalancerInfo = pair(2, 1) },
+		"InvalidECSServiceException":       func(in *settings) { in.EcsServices = []types.ECSService{{ServiceName: aws.String("s")}} },
+	} {
+		fails(t, w.changeGroup("fn", "prod", change), want)
+	}
 	fails(t, w.newGroup("fn", "new", nil), "InvalidDeploymentStyleException")
 
 	w.platform("box2", types.ComputePlatformEcs)
@@ -371,6 +383,8 @@ func TestGroupsRememberTheirDeployments(t *testing.T) {
 		t.Errorf("G104: a group made again has the id %s, and of the deleted one %v", *again.DeploymentGroupId, again.LastAttemptedDeployment)
 	}
 
+	listed := must(w.ListDeploymentGroups(t.Context(), &codedeploy.ListDeploymentGroupsInput{ApplicationName: aws.String("shop")}))(t)
+	same(t, "list", listed.DeploymentGroups, []string{"live", "test"})
 	batch := must(w.BatchGetDeploymentGroups(t.Context(), &codedeploy.BatchGetDeploymentGroupsInput{
 		ApplicationName: aws.String("shop"), DeploymentGroupNames: []string{"none", "test", "gone"},
 	}))(t)

@@ -100,8 +100,7 @@ func TestHostsAreLimited(t *testing.T) {
 	fails(t, err, "AccessDeniedException")
 	_, err = w.sts(h.creds).AssumeRole(ctx, &sts.AssumeRoleInput{RoleArn: aws.String(role), RoleSessionName: aws.String("me")})
 	fails(t, err, "AccessDenied")
-	stranger := *other
-	if err := stranger.call("PutHostCommandAcknowledgement", map[string]any{"HostCommandIdentifier": command.HostCommandIdentifier}, nil); err == nil {
+	if err := other.call("PutHostCommandAcknowledgement", map[string]any{"HostCommandIdentifier": command.HostCommandIdentifier}, nil); err == nil {
 		t.Error("a host took the command of another")
 	}
 	h.acknowledge(command)
@@ -146,7 +145,7 @@ func TestUsersAreHeldToTheirPolicies(t *testing.T) {
 	fails(t, err, "MalformedPolicyDocument")
 }
 
-// run runs a program with the server's environment and returns what it printed.
+// command runs a program with the server's environment and returns what it printed.
 func (w *world) command(name string, args ...string) string {
 	w.t.Helper()
 	cmd := exec.CommandContext(w.t.Context(), name, args...)
