@@ -85,7 +85,8 @@ func (s *Server) assemble(ctx context.Context, identities *auth.Auth, key *seal.
 	records := auditor{log: s.audit, source: s.opts.source}
 	open := s.newOpen(registry, records.anonymous(joins))
 	rt := &router{
-		open: open, auth: identities, verifier: &sigv4.Verifier{MaxBody: maxJSONBody}, limits: newLimits(s.opts.RateLimit, registry), audit: records, region: s.opts.Region, log: s.opts.Log,
+		open: open, auth: identities, verifier: &sigv4.Verifier{MaxBody: maxJSONBody}, limits: newLimits(s.opts.RateLimit, registry),
+		audit: records, region: s.opts.Region, log: s.opts.Log,
 	}
 	rt.services = map[string]service{
 		"codedeploy": {handler: operations, refuse: rt.refuseJSON, target: awsapi.Prefix, audited: true, requestID: requestID},
