@@ -230,7 +230,8 @@ type Deployments interface {
 	// CreateDeployment stores d with its targets as Created, registers its revision if it is unknown and stamps its use,
 	// and makes it the group's last attempt. Facts.LastGood and previousRevision are set from the group's last success, in
 	// the same transaction, whatever d says. *BusyError when the group has a live deployment; ErrNotFound when the group is
-	// gone; ErrExists when the id, or a rollback of the same deployment, exists; *QuotaError.
+	// gone; ErrExists when the id, or a rollback of the same deployment, exists; ErrConflict when d restarts what is no
+	// longer the group's target revision; *QuotaError.
 	CreateDeployment(ctx context.Context, d Deployment) error
 	// Deployment returns a deployment; what it points to is shared with other callers and must not be changed.
 	Deployment(ctx context.Context, id string) (Deployment, error)
