@@ -73,7 +73,7 @@ func (s *Server) assemble(ctx context.Context, identities *auth.Auth, key *seal.
 	objectsHandler := objects.New(s.bundles, objects.Options{
 		Region: s.opts.Region, Domain: s.opts.Domain, Log: s.opts.Log,
 		Authorize: func(ctx context.Context, a objects.Access) error {
-			err := identities.Allow(ctx, auth.FromContext(ctx), a.Action, auth.ObjectARN(a.Bucket, a.Key))
+			err := identities.AllowObject(ctx, auth.FromContext(ctx), a.Action, a.Bucket, a.Key, a.Version)
 			if denied := (*auth.DeniedError)(nil); errors.As(err, &denied) {
 				return fmt.Errorf("%w: %w", objects.ErrDenied, err)
 			}
