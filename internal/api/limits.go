@@ -21,7 +21,7 @@ type Limits struct {
 	InstancesBusy int // in all deployments under way; DeploymentLimitExceeded
 	HostTags      int // of one on-premises instance; TagLimitExceeded
 	ResourceTags  int // of an application or a deployment group; InvalidTagsToAdd
-	GitHubTokens  int // connections to GitHub
+	GitHubTokens  int // ResourceValidation, of our own PutGitHubAccountToken
 
 	// Settings of a deployment group.
 	TagGroups     int // in a tag set; TagSetListLimitExceeded
@@ -116,6 +116,7 @@ func (l Limits) Quotas() store.Quotas {
 	l = l.complete()
 	return store.Quotas{
 		Applications: l.Applications, Groups: l.Groups, Configs: l.Configs, Deployments: l.Deployments, Targets: l.InstancesBusy,
+		GitHubTokens: l.GitHubTokens,
 	}
 }
 
