@@ -84,7 +84,7 @@ func (l *Limits) Set(text string) error {
 		}
 		n, err := strconv.Atoi(number)
 		if err != nil || n < 1 {
-			return fmt.Errorf("%s=%s: give a number from 1 on, as in %s=%d", name, number, name, *defaultLimits().named(name))
+			return fmt.Errorf("%q needs a number from 1 on, as in %s=%d", setting, name, *defaultLimits().named(name))
 		}
 		*value = n
 	}
