@@ -22,28 +22,42 @@ func (a *API) createDeployment(ctx context.Context, in *awsapi.CreateDeploymentI
 	if err != nil {
 		return nil, err
 	}
-	group, err := a.groupOf(ctx, application, name)
+	var id string
+	err = untilCurrent(func() error {
+		group, err := a.groupOf(ctx, application, name)
+		if err != nil {
+			return err
+		}
+		id, err = a.deploy(ctx, in, group, revision)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
+	a.wake(id)
+	return &awsapi.CreateDeploymentOutput{DeploymentId: &id}, nil
+}
+
+// deploy stores a deployment to the group as it is now and returns its id.
+func (a *API) deploy(ctx context.Context, in *awsapi.CreateDeploymentInput, group store.Group, revision awsapi.RevisionLocation) (id string, err error) {
 	if in.DeploymentMode == awsapi.DeploymentModeRestart {
 		if revision, err = restarted(group.Info); err != nil {
-			return nil, err
+			return "", err
 		}
 	}
 	if err := checkPlatform(in, revision, group.Info); err != nil {
-		return nil, err
+		return "", err
 	}
 	if err := a.checkGitHubToken(ctx, *group.Info.DeploymentGroupId, revision); err != nil {
-		return nil, err
+		return "", err
 	}
 	config, err := a.configOf(ctx, in, group.Info)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	plan, err := a.plan(ctx, in, group, config, revision)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	d := store.Deployment{
 		Info:        a.frozen(in, group.Info, config, revision),
@@ -52,11 +66,8 @@ func (a *API) createDeployment(ctx context.Context, in *awsapi.CreateDeploymentI
 		Plan:        plan,
 		Status:      deploy.Created,
 	}
-	if err := a.storeDeployment(ctx, d); err != nil {
-		return nil, err
-	}
-	a.wake(*d.Info.DeploymentId)
-	return &awsapi.CreateDeploymentOutput{DeploymentId: d.Info.DeploymentId}, nil
+	err = a.storeDeployment(ctx, d)
+	return *d.Info.DeploymentId, err
 }
 
 // checkDeployment checks each member of the call alone and returns the revision as it is stored, none for a restart.
@@ -99,7 +110,8 @@ func checkRestart(in *awsapi.CreateDeploymentInput) error {
 	return nil
 }
 
-// restarted returns the revision that a restart deploys again. Agents install it from the archive that the last successful
+// restarted returns the revision that a restart deploys again; the store refuses it when another one has succeeded
+// meanwhile. Agents install it from the archive that the last successful
 // deployment left on their hosts, and download it only where that is missing.
 func restarted(group awsapi.DeploymentGroupInfo) (awsapi.RevisionLocation, error) {
 	var refused error

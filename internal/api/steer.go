@@ -118,14 +118,9 @@ func (a *API) approve(ctx context.Context, d store.Deployment) error {
 func (a *API) putLifecycleEventHookExecutionStatus(
 	ctx context.Context, in *awsapi.PutLifecycleEventHookExecutionStatusInput,
 ) (*awsapi.PutLifecycleEventHookExecutionStatusOutput, error) {
-	status, found := deploy.WorkSucceeded, deploy.Diagnostics{}
-	switch in.Status {
-	case awsapi.LifecycleEventStatusSucceeded:
-	case awsapi.LifecycleEventStatusFailed:
-		status = deploy.WorkFailed
-		found = deploy.Diagnostics{ErrorCode: string(awsapi.LifecycleErrorCodeScriptFailed), Message: "The hook function reported Failed."}
-	default:
-		return nil, failure(awsapi.InvalidLifecycleEventHookExecutionStatusException, "status is %q; it must be Succeeded or Failed.", in.Status)
+	status, found, err := hookOutcome(in.Status)
+	if err != nil {
+		return nil, err
 	}
 	execution := awsapi.Value(in.LifecycleEventHookExecutionId)
 	if execution == "" {
@@ -156,6 +151,19 @@ func (a *API) putLifecycleEventHookExecutionStatus(
 	}
 	a.wake(id)
 	return &awsapi.PutLifecycleEventHookExecutionStatusOutput{LifecycleEventHookExecutionId: in.LifecycleEventHookExecutionId}, nil
+}
+
+// hookOutcome is what a hook's report says of its Work.
+func hookOutcome(reported awsapi.LifecycleEventStatus) (deploy.WorkStatus, deploy.Diagnostics, error) {
+	switch reported {
+	case awsapi.LifecycleEventStatusSucceeded:
+		return deploy.WorkSucceeded, deploy.Diagnostics{}, nil
+	case awsapi.LifecycleEventStatusFailed:
+		code := string(awsapi.LifecycleErrorCodeScriptFailed)
+		return deploy.WorkFailed, deploy.Diagnostics{ErrorCode: code, Message: "The hook function reported Failed."}, nil
+	}
+	return "", deploy.Diagnostics{}, failure(awsapi.InvalidLifecycleEventHookExecutionStatusException,
+		"status is %q; it must be Succeeded or Failed.", reported)
 }
 
 // hookWork returns the id of the Work whose hook was told the execution id. How long the comparison takes tells nothing of

@@ -1,7 +1,7 @@
 package api_test
 
 import (
-	"sync"
+	"strings"
 	"testing"
 
 	"grapnel/internal/awsapi"
@@ -44,6 +44,8 @@ func TestResourceTags(t *testing.T) {
 		tag("other service", "arn:aws:s3:::shop", one, "InvalidArn"),
 		tag("no group", prefix+"deploymentgroup:shop", one, "InvalidArn"),
 		tag("slash in an application", prefix+"application:shop/prod", one, "InvalidArn"),
+		tag("instance", prefix+"instance/web1", one, "ArnNotSupported"),
+		tag("long", prefix+"application:"+strings.Repeat("a", 1000), one, "InvalidArn"),
 		tag("config", prefix+"deploymentconfig:CodeDeployDefault.OneAtATime", one, "ArnNotSupported"),
 		tag("unknown application", prefix+"application:none", one, "ApplicationDoesNotExist"),
 		tag("unknown group", prefix+"deploymentgroup:shop/none", one, "DeploymentGroupDoesNotExist"),
@@ -51,24 +53,4 @@ func TestResourceTags(t *testing.T) {
 		{"no keys", "UntagResource", fields{"ResourceArn": prefix + application}, "TagRequired"},
 		{"too many at the start", "CreateApplication", fields{"applicationName": "x", "tags": append(many, append(one, fields{"Key": "l"})...)}, "InvalidTagsToAdd"},
 	})
-}
-
-// Two changes at once must not undo one another.
-func TestConcurrentChangesAllCount(t *testing.T) {
-	t.Parallel()
-	s := serve(t)
-	do[fields](s, "CreateApplication", fields{"applicationName": "shop"})
-	keys := names("k", 20)
-	var calls sync.WaitGroup
-	for _, key := range keys {
-		calls.Go(func() {
-			name, _ := s.call("TagResource", fields{"ResourceArn": prefix + "application:shop", "Tags": []fields{{"Key": key}}}, nil)
-			if name != "" {
-				t.Error(name)
-			}
-		})
-	}
-	calls.Wait()
-	out := do[awsapi.ListTagsForResourceOutput](s, "ListTagsForResource", fields{"ResourceArn": prefix + "application:shop"})
-	s.equal("tags", len(out.Tags), len(keys))
 }

@@ -18,7 +18,9 @@ const (
 	// ActionCommand, followed by the name of an operation, is an action of the host-command protocol.
 	ActionCommand = awsapi.CommandServiceSecure + ":"
 	// ActionGetObject is the right to read an object, and to ask about it (HeadObject).
-	ActionGetObject         = "s3:GetObject"
+	ActionGetObject = "s3:GetObject"
+	// ActionGetObjectVersion is that right for one version of it.
+	ActionGetObjectVersion  = "s3:GetObjectVersion"
 	ActionGetCallerIdentity = "sts:GetCallerIdentity"
 	// ActionRotateHostKey is the right of a host to replace its own key.
 	ActionRotateHostKey = awsapi.GrapnelService + ":RotateHostKey"
@@ -57,16 +59,29 @@ func (e *DeniedError) Error() string {
 // none), and a *DeniedError if not; any other error means that the question could not be answered. What is asked for is noted
 // for the audit log.
 func (a *Auth) Allow(ctx context.Context, id Identity, action, resource string) error {
-	if resource == "*" {
-		audit.Note(ctx, action)
+	return a.allow(ctx, id, request{action: action, resource: resource})
+}
+
+// AllowObject is Allow for a request about buckets and objects, as ObjectARN names them. version is the one that the request
+// names, or "": policies have an action of its own for that, a host may read its bundle's alone.
+func (a *Auth) AllowObject(ctx context.Context, id Identity, action, bucket, key, version string) error {
+	return a.allow(ctx, id, request{action: action, resource: ObjectARN(bucket, key), version: version})
+}
+
+// request is what is asked of Auth.
+type request struct{ action, resource, version string }
+
+func (a *Auth) allow(ctx context.Context, id Identity, r request) error {
+	if r.resource == "*" {
+		audit.Note(ctx, r.action)
 	} else {
-		audit.Note(ctx, action, resource)
+		audit.Note(ctx, r.action, r.resource)
 	}
-	verdict, err := a.verdict(ctx, id, action, resource)
+	verdict, err := a.verdict(ctx, id, r)
 	if err != nil || verdict.answer == policy.Allowed {
 		return err
 	}
-	return &DeniedError{Identity: id, Action: action, Resource: resource, Why: verdict.why}
+	return &DeniedError{Identity: id, Action: r.action, Resource: r.resource, Why: verdict.why}
 }
 
 // verdict is an answer with its reason, unless it is yes.
@@ -75,21 +90,21 @@ type verdict struct {
 	why    string
 }
 
-func (a *Auth) verdict(ctx context.Context, id Identity, action, resource string) (verdict, error) {
-	ofHosts := strings.HasPrefix(action, ActionCommand) || action == ActionRotateHostKey
+func (a *Auth) verdict(ctx context.Context, id Identity, r request) (verdict, error) {
+	ofHosts := strings.HasPrefix(r.action, ActionCommand) || r.action == ActionRotateHostKey
 	switch {
 	case id.Kind == Nobody:
 		return verdict{policy.Silent, "because the request is not signed"}, nil
-	case id.Kind == Root, action == ActionGetCallerIdentity:
+	case id.Kind == Root, r.action == ActionGetCallerIdentity:
 		return verdict{answer: policy.Allowed}, nil
 	case id.Kind == Host && ofHosts:
 		return verdict{answer: policy.Allowed}, nil
 	case id.Kind == Host:
-		return a.judgeHost(ctx, id, action, resource)
+		return a.judgeHost(ctx, id, r)
 	case ofHosts:
 		return verdict{policy.Silent, "because this is not the identity of a registered host; register it: " + registration(id)}, nil
 	}
-	return a.judge(ctx, id, action, resource)
+	return a.judge(ctx, id, r.action, r.resource)
 }
 
 func registration(id Identity) string {
@@ -101,9 +116,9 @@ func registration(id Identity) string {
 }
 
 // judgeHost limits a host to what it has to read.
-func (a *Auth) judgeHost(ctx context.Context, id Identity, action, resource string) (verdict, error) {
-	if action == ActionGetObject {
-		reads, err := a.reads(ctx, id.Host, resource)
+func (a *Auth) judgeHost(ctx context.Context, id Identity, r request) (verdict, error) {
+	if r.action == ActionGetObject || r.action == ActionGetObjectVersion {
+		reads, err := a.reads(ctx, id.Host, r)
 		if err != nil || reads {
 			return verdict{answer: policy.Allowed}, err
 		}
@@ -113,8 +128,9 @@ func (a *Auth) judgeHost(ctx context.Context, id Identity, action, resource stri
 }
 
 // reads reports whether the object is the agent's installer, or the bundle of a deployment in which the host has open Work.
-func (a *Auth) reads(ctx context.Context, host, object string) (bool, error) {
-	if strings.HasPrefix(object, a.installer) {
+// Where a revision names a version, that is its bundle, and not what is current in its place.
+func (a *Auth) reads(ctx context.Context, host string, r request) (bool, error) {
+	if strings.HasPrefix(r.resource, a.installer) && r.version == "" {
 		return true, nil
 	}
 	open, err := a.store.OpenBundles(ctx, host)
@@ -122,7 +138,7 @@ func (a *Auth) reads(ctx context.Context, host, object string) (bool, error) {
 		return false, fmt.Errorf("find the open bundles of host %s: %w", host, err)
 	}
 	return slices.ContainsFunc(open, func(at awsapi.S3Location) bool {
-		return ObjectARN(awsapi.Value(at.Bucket), awsapi.Value(at.Key)) == object
+		return ObjectARN(awsapi.Value(at.Bucket), awsapi.Value(at.Key)) == r.resource && awsapi.Value(at.Version) == r.version
 	}), nil
 }
 

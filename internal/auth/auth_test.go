@@ -374,6 +374,33 @@ func bundle(bucket, key string) awsapi.RevisionLocation {
 	}
 }
 
+// TestAllowVersion: a host reads the version that its revision names, and of a revision that names none what is current.
+func TestAllowVersion(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	a := newAuth(t, s)
+	location := bundle("bundles", "versioned.zip")
+	location.S3Location.Version = new("V2")
+	issue(t, s, "d-1", "web-1", location)
+	issue(t, s, "d-2", "web-1", bundle("bundles", "plain.zip"))
+	host := Identity{Kind: Host, ARN: "arn:aws:iam::123456789012:user/web-1", User: "web-1", Host: "web-1"}
+	for _, tt := range []struct {
+		action, key, version string
+		want                 bool
+	}{
+		{ActionGetObjectVersion, "versioned.zip", "V2", true},
+		{ActionGetObjectVersion, "versioned.zip", "V1", false},
+		{ActionGetObject, "versioned.zip", "", false},
+		{ActionGetObject, "plain.zip", "", true},
+		{ActionGetObjectVersion, "plain.zip", "V2", false},
+		{"s3:DeleteObjectVersion", "versioned.zip", "V2", false},
+	} {
+		if err := a.AllowObject(t.Context(), host, tt.action, "bundles", tt.key, tt.version); (err == nil) != tt.want {
+			t.Errorf("%+v: %v", tt, err)
+		}
+	}
+}
+
 func TestAllow(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)

@@ -163,8 +163,12 @@ func auditTable(w io.Writer) func([]awsapi.AuditRecord) error {
 			if r.Message != "" {
 				result += ": " + r.Message
 			}
+			var resources []string
+			for _, arn := range r.Resources {
+				resources = append(resources, shortARN(arn))
+			}
 			rows = append(rows, []string{
-				shownTime(r.Time.Time), cmp.Or(r.Who, "nobody known"), r.Action, orDash(strings.Join(r.Resources, " ")), r.Source, result,
+				shownTime(r.Time.Time), cmp.Or(shortARN(r.Who), "nobody known"), r.Action, orDash(strings.Join(resources, " ")), r.Source, result,
 			})
 		}
 		if head == nil && rows == nil {
@@ -174,6 +178,12 @@ func auditTable(w io.Writer) func([]awsapi.AuditRecord) error {
 		head = nil
 		return err
 	}
+}
+
+// shortARN is an ARN without what is the same for all: partition, service, region and account. The JSON has the whole.
+func shortARN(arn string) string {
+	parts := strings.SplitN(arn, ":", 6)
+	return parts[len(parts)-1]
 }
 
 // auditLines shows each record as a line of JSON.

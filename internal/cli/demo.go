@@ -21,6 +21,7 @@ import (
 
 	"grapnel/internal/agent"
 	"grapnel/internal/agent/config"
+	"grapnel/internal/agent/join"
 	"grapnel/internal/awsapi"
 	"grapnel/internal/bundle"
 	"grapnel/internal/server"
@@ -154,9 +155,9 @@ func (d *demo) deployThrice(ctx context.Context, parts *errgroup.Group) error {
 	return nil
 }
 
-// createSettings registers this machine as a host and makes an application with a group of it; it returns the group's id.
+// createSettings makes this machine a host, and makes an application with a group of it; it returns the group's id.
 func (d *demo) createSettings(ctx context.Context) (string, error) {
-	if err := d.registerHost(ctx); err != nil {
+	if err := d.joinHost(ctx); err != nil {
 		return "", err
 	}
 	app := &awsapi.CreateApplicationInput{ApplicationName: aws.String(demoApp)}
@@ -179,32 +180,33 @@ func (d *demo) createSettings(ctx context.Context) (string, error) {
 	return awsapi.Value(group.DeploymentGroupId), err
 }
 
-// registerHost registers this machine and writes what an administrator writes on a host.
-func (d *demo) registerHost(ctx context.Context) error {
-	registration, err := d.client.registerHost(ctx, demoHost, map[string]string{"fleet": "demo"})
-	if err != nil {
+// joinHost makes this machine a host, as an administrator does with a token.
+func (d *demo) joinHost(ctx context.Context) error {
+	file := d.path("agent/codedeployagent.yml")
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err
 	}
-	return d.writeAgentFiles(registration)
-}
-
-// writeAgentFiles writes what an administrator writes on a host: the on-premises file and the agent's configuration.
-func (d *demo) writeAgentFiles(registration Registration) error {
-	config := strings.NewReplacer("DIR", d.path("agent"), "URL", d.server.URL()).Replace(`log_dir: DIR/log
+	config := strings.ReplaceAll(`log_dir: DIR/log
 pid_dir: DIR/pid
 root_dir: DIR/root
 on_premises_config_file: DIR/codedeploy.onpremises.yml
-deploy_control_endpoint: URL
-s3_endpoint_override: URL
 wait_between_runs: 0
-`)
-	if err := os.MkdirAll(d.path("agent"), 0o755); err != nil {
+`, "DIR", d.path("agent"))
+	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
 		return err
 	}
-	if err := os.WriteFile(d.path("agent/codedeploy.onpremises.yml"), []byte(registration.OnPremisesFile()), 0o600); err != nil {
+	var made awsapi.CreateJoinTokenOutput
+	err := d.client.grapnel(ctx, "CreateJoinToken", &awsapi.CreateJoinTokenInput{
+		InstanceName: aws.String(demoHost), Tags: []awsapi.Tag{{Key: aws.String("fleet"), Value: aws.String("demo")}},
+	}, &made)
+	if err != nil {
 		return err
 	}
-	return os.WriteFile(d.path("agent/codedeployagent.yml"), []byte(config), 0o644)
+	var said strings.Builder
+	if join.Main(ctx, []string{d.server.URL(), "--token", awsapi.Value(made.Token), "--config-file", file}, &said, &said) != 0 {
+		return errors.New(said.String())
+	}
+	return nil
 }
 
 // deployVersion pushes and deploys one version of the application, and follows the rollback if there is one.

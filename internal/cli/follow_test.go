@@ -70,15 +70,21 @@ func newFleet(t *testing.T, names ...string) *fleet {
 
 func (f *fleet) register(name string) *fakeAgent {
 	f.t.Helper()
-	r, err := f.client.registerHost(f.t.Context(), name, map[string]string{"fleet": "web"})
-	if err != nil {
+	token := &awsapi.CreateJoinTokenInput{InstanceName: &name, Tags: []awsapi.Tag{{Key: new("fleet"), Value: new("web")}}}
+	var made awsapi.CreateJoinTokenOutput
+	if err := f.client.grapnel(f.t.Context(), "CreateJoinToken", token, &made); err != nil {
+		f.t.Fatal(err)
+	}
+	var r awsapi.JoinOutput
+	api := awsjson.Client{Endpoint: f.client.endpoint + awsapi.JoinPath}
+	if err := api.Call(f.t.Context(), "Join", awsapi.JoinInput{Token: made.Token, Attempt: new("the attempt of " + name)}, &r); err != nil {
 		f.t.Fatal(err)
 	}
 	host := &client{
 		endpoint: f.client.endpoint, region: "us-east-1", http: http.DefaultClient,
-		creds: aws.Credentials{AccessKeyID: r.AccessKeyID, SecretAccessKey: r.SecretAccessKey},
+		creds: aws.Credentials{AccessKeyID: *r.AccessKeyId, SecretAccessKey: *r.SecretAccessKey},
 	}
-	return &fakeAgent{t: f.t, name: name, arn: r.ARN, call: func(operation string, in, out any) {
+	return &fakeAgent{t: f.t, name: name, arn: *r.IamUserArn, call: func(operation string, in, out any) {
 		f.t.Helper()
 		if err := host.json(f.t.Context(), awsapi.CommandService, awsapi.CommandPrefix+"."+operation, in, out); err != nil {
 			f.t.Errorf("%s %s: %v", name, operation, err)

@@ -87,7 +87,7 @@ func tokenList() *cobra.Command {
 			for _, t := range got.Tokens {
 				rows = append(rows, []string{
 					awsapi.Value(t.TokenId), tokenState(t, time.Now()), orDash(awsapi.Value(t.InstanceName)), orDash(shownTags(t.Tags)),
-					shownTime(t.ExpireTime.Time), lastName(awsapi.Value(t.CreatedBy)),
+					shownTime(t.ExpireTime.Time), orDash(shortARN(awsapi.Value(t.CreatedBy))),
 				})
 			}
 			return writeTable(cmd.OutOrStdout(), []string{"ID", "STATE", "NAME", "TAGS", "EXPIRES", "MADE BY"}, rows)
@@ -115,9 +115,4 @@ func shownTags(tags []awsapi.Tag) string {
 	}
 	slices.Sort(texts)
 	return strings.Join(texts, ",")
-}
-
-// lastName is how people call the bearer of an ARN: its part after the last slash, or root.
-func lastName(arn string) string {
-	return orDash(arn[strings.LastIndexAny(arn, "/:")+1:])
 }

@@ -21,6 +21,7 @@ func (e *apiError) Error() string { return e.code + ": " + e.message }
 
 var (
 	errInternal     = &apiError{500, "InternalError", "We encountered an internal error. The server's log has it under this request id."}
+	errUnavailable  = &apiError{503, "ServiceUnavailable", "The bundle store does not answer. The server's log has the reason under this request id; try again later."}
 	errMethod       = &apiError{405, "MethodNotAllowed", "The specified method is not allowed against this resource."}
 	errKeyTooLong   = &apiError{400, "KeyTooLongError", "Your key is too long; it may have 1024 bytes."}
 	errTooLarge     = &apiError{400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size."}
@@ -56,7 +57,6 @@ var storeErrors = []struct {
 	{blob.ErrNoVersion, 404, "NoSuchVersion"},
 	{blob.ErrDeleteMarker, 405, "MethodNotAllowed"},
 	{blob.ErrCondition, 412, "PreconditionFailed"},
-	{blob.ErrUnavailable, 503, "ServiceUnavailable"},
 	{errors.ErrUnsupported, 501, "NotImplemented"},
 	{blob.ErrKey, 400, "InvalidURI"},
 	{blob.ErrRange, 416, "InvalidRange"},
@@ -78,6 +78,9 @@ func translate(err error) *apiError {
 	if e, ok := errors.AsType[*sigv4.Error](err); ok {
 		status, code := signatureError(e)
 		return &apiError{status, code, e.Text}
+	}
+	if errors.Is(err, blob.ErrUnavailable) {
+		return errUnavailable // what it says is of the inside
 	}
 	for _, known := range storeErrors {
 		if errors.Is(err, known.err) {

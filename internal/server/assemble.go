@@ -73,7 +73,7 @@ func (s *Server) assemble(ctx context.Context, identities *auth.Auth, key *seal.
 	objectsHandler := objects.New(s.bundles, objects.Options{
 		Region: s.opts.Region, Domain: s.opts.Domain, Log: s.opts.Log,
 		Authorize: func(ctx context.Context, a objects.Access) error {
-			err := identities.Allow(ctx, auth.FromContext(ctx), a.Action, auth.ObjectARN(a.Bucket, a.Key))
+			err := identities.AllowObject(ctx, auth.FromContext(ctx), a.Action, a.Bucket, a.Key, a.Version)
 			if denied := (*auth.DeniedError)(nil); errors.As(err, &denied) {
 				return fmt.Errorf("%w: %w", objects.ErrDenied, err)
 			}
@@ -85,7 +85,8 @@ func (s *Server) assemble(ctx context.Context, identities *auth.Auth, key *seal.
 	records := auditor{log: s.audit, source: s.opts.source}
 	open := s.newOpen(registry, records.anonymous(joins))
 	rt := &router{
-		open: open, auth: identities, verifier: &sigv4.Verifier{MaxBody: maxJSONBody}, limits: newLimits(s.opts.RateLimit, registry), audit: records, region: s.opts.Region, log: s.opts.Log,
+		open: open, auth: identities, verifier: &sigv4.Verifier{MaxBody: maxJSONBody}, limits: newLimits(s.opts.RateLimit, registry),
+		audit: records, region: s.opts.Region, log: s.opts.Log,
 	}
 	rt.services = map[string]service{
 		"codedeploy": {handler: operations, refuse: rt.refuseJSON, target: awsapi.Prefix, audited: true, requestID: requestID},

@@ -25,12 +25,12 @@ type connections struct {
 
 	mu      sync.Mutex
 	open    int
-	waiting map[net.Conn]struct{}
-	told    time.Time // when the log was last told that all were taken
+	waiting map[net.Conn]time.Time // since when
+	told    time.Time              // when the log was last told that all were taken
 }
 
 func newConnections(l net.Listener, most int, log *slog.Logger) *connections {
-	return &connections{Listener: l, max: most, log: log, waiting: map[net.Conn]struct{}{}}
+	return &connections{Listener: l, max: most, log: log, waiting: map[net.Conn]time.Time{}}
 }
 
 // Accept returns the next connection that there is a place for; others are closed.
@@ -61,14 +61,27 @@ func (c *connections) admit() bool {
 	return true
 }
 
-// makeRoom closes a connection that waits.
+// sampled is how many connections are looked at for the one to close.
+const sampled = 8
+
+// makeRoom closes the one of some that waits longest: a client that has just connected is about to send its request.
 func (c *connections) makeRoom() bool {
-	for conn := range c.waiting {
-		delete(c.waiting, conn)
-		cut(conn)
-		return true
+	var longest net.Conn
+	seen := 0
+	for conn, since := range c.waiting { // in an order that is different each time
+		if longest == nil || since.Before(c.waiting[longest]) {
+			longest = conn
+		}
+		if seen++; seen == sampled {
+			break
+		}
 	}
-	return false
+	if longest == nil {
+		return false
+	}
+	delete(c.waiting, longest)
+	cut(longest)
+	return true
 }
 
 // tellEvery is how often the log says the same.
@@ -97,7 +110,7 @@ func (c *connections) changed(conn net.Conn, state http.ConnState) {
 	defer c.mu.Unlock()
 	switch state {
 	case http.StateNew, http.StateIdle:
-		c.waiting[conn] = struct{}{}
+		c.waiting[conn] = time.Now()
 	case http.StateActive:
 		delete(c.waiting, conn)
 	case http.StateClosed, http.StateHijacked:

@@ -103,13 +103,10 @@ type proof struct {
 	key  string
 }
 
-// newProof tells by the request where it comes from. Whoever has one IPv6 address has the 2^64 of its network.
-func newProof(r *http.Request, key string) proof {
-	at, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return proof{key: key}
-	}
-	from := at.Addr().Unmap().WithZone("")
+// newProof takes the address that a request comes from. Whoever has one IPv6 address has the 2^64 of its network.
+func newProof(source, key string) proof {
+	from, _ := netip.ParseAddr(source) // what is no address is all one
+	from = from.Unmap().WithZone("")
 	if from.Is6() {
 		network, _ := from.Prefix(64) // has no error for an IPv6 address
 		from = network.Addr()

@@ -90,7 +90,7 @@ func (r *recorder) Failed(name, message string) { r.failure, r.message = name, m
 // A client may take writeTimeout to read writePart bytes of a reply, or what the system does not buffer of them. A held poll
 // writes nothing, and a long download goes on as long as it is read.
 const (
-	writeTimeout = 30 * time.Second
+	writeTimeout = 20 * time.Second
 	writePart    = 64 << 10
 )
 

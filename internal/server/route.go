@@ -82,9 +82,14 @@ func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 {
 		deadline(body, time.Now().Add(bodyTimeout))
 	}
-	if r.ContentLength > maxUnknownBody || r.ContentLength < 0 {
-		// Of what a handler leaves of a body, net/http reads 256 KiB. It does not where the connection is closed.
+	long, known := r.ContentLength > maxUnknownBody || r.ContentLength < 0, false
+	if long {
 		w.Header().Set("Connection", "close")
+		defer func() {
+			if !known {
+				deadline(body, time.Now())
+			}
+		}()
 	}
 	if r.ContentLength == 0 && r.Header.Get("Expect") != "" {
 		// net/http says "100 Continue" when a body is first read, and so never where there is none. botocore waits for it all
@@ -120,6 +125,7 @@ func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		svc.refuse(w, r, err)
 		return
 	}
+	known = true
 	w.Header().Del("Connection")
 	if recorded {
 		rec.operation = svc.label(r)
@@ -132,12 +138,13 @@ func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	svc.handler.ServeHTTP(w, r)
 }
 
-// maxUnknownBody is how much of a body is read of a sender who is not known, in bytes.
+// maxUnknownBody is how much of a body is read of a sender who is not known, in bytes. net/http would read 256 KiB of what a
+// handler leaves: it does not before a reply that ends the connection, nor after a deadline.
 const maxUnknownBody = 4 << 10
 
 // bodyTimeout bounds the time in which the body of a request must have come before its sender is known, and the pauses
 // within an authenticated upload: nobody may hold connections open by saying little or nothing.
-const bodyTimeout = 30 * time.Second
+const bodyTimeout = 20 * time.Second
 
 func deadline(conn *http.ResponseController, at time.Time) {
 	conn.SetReadDeadline(at) //nolint:errcheck // a connection that cannot have one is a test's
@@ -187,7 +194,7 @@ func (rt *router) admit(r *http.Request, q *sigv4.Request, svc service, request 
 // no more than to count it.
 func (rt *router) authenticate(r *http.Request, q *sigv4.Request) (*http.Request, auth.Identity, error) {
 	now := time.Now()
-	claim := newProof(r, q.Scope.AccessKeyID)
+	claim := newProof(rt.audit.source(r), q.Scope.AccessKeyID)
 	if err := rt.limits.claim(claim, now); err != nil {
 		return nil, auth.Identity{}, err
 	}

@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -19,11 +20,10 @@ import (
 	"testing"
 	"time"
 
-	"grapnel/internal/cli"
+	"grapnel/internal/awsapi"
+	"grapnel/internal/awsjson"
 	"grapnel/internal/server"
 	"grapnel/internal/sigv4"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
 // start runs a server in this process until the test ends.
@@ -111,7 +111,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
 	root := s.Root()
-	host := register(t, s, "web-1")
+	host, _ := register(t, s, "web-1")
 	wrong := sigv4.Credentials{AccessKeyID: root.AccessKeyID, SecretAccessKey: "wrong wrong wrong wrong wrong wrong wrong"}
 	unknown := sigv4.Credentials{AccessKeyID: "AKIAUNKNOWNUNKNOWN00", SecretAccessKey: root.SecretAccessKey}
 	const (
@@ -191,14 +191,22 @@ func TestWhoMayDoWhat(t *testing.T) {
 	}
 }
 
-func register(t *testing.T, s *server.Server, name string) sigv4.Credentials {
+// register has a host join.
+func register(t *testing.T, s *server.Server, name string) (key sigv4.Credentials, arn string) {
 	t.Helper()
-	root := aws.Credentials{AccessKeyID: s.Root().AccessKeyID, SecretAccessKey: s.Root().SecretAccessKey}
-	r, err := cli.RegisterHost(context.Background(), s.URL(), root, name, nil)
-	if err != nil {
+	_, body := request{
+		key: s.Root(), service: awsapi.GrapnelService, target: awsapi.GrapnelPrefix + ".CreateJoinToken", json: `{"instanceName":"` + name + `"}`,
+	}.send(t, s)
+	var made awsapi.CreateJoinTokenOutput
+	if err := json.Unmarshal([]byte(body), &made); err != nil {
 		t.Fatal(err)
 	}
-	return sigv4.Credentials{AccessKeyID: r.AccessKeyID, SecretAccessKey: r.SecretAccessKey}
+	var r awsapi.JoinOutput
+	api := awsjson.Client{Endpoint: s.URL() + awsapi.JoinPath}
+	if err := api.Call(t.Context(), "Join", awsapi.JoinInput{Token: made.Token, Attempt: new("the attempt of " + name)}, &r); err != nil {
+		t.Fatal(err)
+	}
+	return sigv4.Credentials{AccessKeyID: *r.AccessKeyId, SecretAccessKey: *r.SecretAccessKey}, *r.IamUserArn
 }
 
 // TestABodyIsReadAfterItsHeadersAreAuthenticated: a client that waits for "100 Continue" before it sends a bundle must not
@@ -375,17 +383,12 @@ func TestDrainingLetsPollsReturn(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
-	root := aws.Credentials{AccessKeyID: s.Root().AccessKeyID, SecretAccessKey: s.Root().SecretAccessKey}
-	r, err := cli.RegisterHost(ctx, s.URL(), root, "web-1", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key, arn := register(t, s, "web-1")
 	polled := make(chan string, 1)
 	go func() {
 		_, body := request{
-			key:     sigv4.Credentials{AccessKeyID: r.AccessKeyID, SecretAccessKey: r.SecretAccessKey},
-			service: "codedeploy-commands", target: "CodeDeployCommandService_v20141006.PollHostCommand",
-			json: `{"HostIdentifier":"` + r.ARN + `"}`,
+			key: key, service: "codedeploy-commands", target: "CodeDeployCommandService_v20141006.PollHostCommand",
+			json: `{"HostIdentifier":"` + arn + `"}`,
 		}.send(t, s)
 		polled <- body
 	}()
@@ -407,17 +410,12 @@ func TestDrainingLetsPollsReturn(t *testing.T) {
 func TestADeregisteredHostsPollEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
-	root := aws.Credentials{AccessKeyID: s.Root().AccessKeyID, SecretAccessKey: s.Root().SecretAccessKey}
-	r, err := cli.RegisterHost(t.Context(), s.URL(), root, "web-1", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key, arn := register(t, s, "web-1")
 	polled := make(chan string, 1)
 	go func() {
 		_, body := request{
-			key:     sigv4.Credentials{AccessKeyID: r.AccessKeyID, SecretAccessKey: r.SecretAccessKey},
-			service: "codedeploy-commands", target: "CodeDeployCommandService_v20141006.PollHostCommand",
-			json: `{"HostIdentifier":"` + r.ARN + `"}`,
+			key: key, service: "codedeploy-commands", target: "CodeDeployCommandService_v20141006.PollHostCommand",
+			json: `{"HostIdentifier":"` + arn + `"}`,
 		}.send(t, s)
 		polled <- body
 	}()
@@ -440,7 +438,7 @@ func TestADeregisteredHostsPollEndsAtOnce(t *testing.T) {
 func TestStrangersNameNoMetrics(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
-	host := register(t, s, "web-1")
+	host, _ := register(t, s, "web-1")
 	for _, q := range []request{
 		{method: "MADEUP1"},
 		{method: "MADEUP2", key: host, service: "s3"},

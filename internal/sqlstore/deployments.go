@@ -28,10 +28,11 @@ func (s *Store) CreateDeployment(ctx context.Context, d store.Deployment) error 
 func insertDeployment(t *tx, d store.Deployment) error {
 	id, at := awsapi.Value(d.Info.DeploymentId), micros(d.Info.CreateTime.Time)
 	d.Info.PreviousRevision = nil
+	var target string // key of the revision of the group's last success
 	application, err := one(t, func(row scanner) (application string, err error) {
-		err = row.Scan(&application, &d.Facts.LastGood, document{&d.Info.PreviousRevision})
+		err = row.Scan(&application, &d.Facts.LastGood, &target, document{&d.Info.PreviousRevision})
 		return application, err
-	}, `SELECT application_id, coalesce(last_success, ''), (SELECT location FROM revisions r
+	}, `SELECT application_id, coalesce(last_success, ''), target_key, (SELECT location FROM revisions r
 			WHERE r.application_id = g.application_id AND r.key = g.target_key)
 		FROM deployment_groups g WHERE id = $1 {{lock}}`, d.GroupID)
 	if err != nil {
@@ -43,6 +44,9 @@ func insertDeployment(t *tx, d store.Deployment) error {
 	}
 	if len(busy) > 0 {
 		return &store.BusyError{Deployment: busy[0]}
+	}
+	if d.Info.DeploymentMode == awsapi.DeploymentModeRestart && d.RevisionKey != target {
+		return fmt.Errorf("target revision of deployment group %s: %w", d.GroupID, store.ErrConflict)
 	}
 	var rollbackOf *string
 	if d.Facts.RollbackOf != "" {

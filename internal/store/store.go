@@ -27,8 +27,6 @@ var (
 	ErrConflict = errors.New("changed in between")
 	// ErrEnded says that a deployment or a Work has ended and takes no more facts.
 	ErrEnded = errors.New("ended already")
-	// ErrFull says that there are as many as there may be.
-	ErrFull = errors.New("full")
 	// ErrNoToken says that there is no GitHub token of that name.
 	ErrNoToken = errors.New("no such token")
 )
@@ -48,6 +46,7 @@ type Quotas struct {
 	Configs      int // custom ones
 	Deployments  int // live ones; rollbacks are never refused
 	Targets      int // of all live deployments together
+	GitHubTokens int
 }
 
 // QuotaError says that one more would be more than a quota allows.
@@ -230,7 +229,8 @@ type Deployments interface {
 	// CreateDeployment stores d with its targets as Created, registers its revision if it is unknown and stamps its use,
 	// and makes it the group's last attempt. Facts.LastGood and previousRevision are set from the group's last success, in
 	// the same transaction, whatever d says. *BusyError when the group has a live deployment; ErrNotFound when the group is
-	// gone; ErrExists when the id, or a rollback of the same deployment, exists; *QuotaError.
+	// gone; ErrExists when the id, or a rollback of the same deployment, exists; ErrConflict when d restarts what is no
+	// longer the group's target revision; *QuotaError.
 	CreateDeployment(ctx context.Context, d Deployment) error
 	// Deployment returns a deployment; what it points to is shared with other callers and must not be changed.
 	Deployment(ctx context.Context, id string) (Deployment, error)

@@ -4,9 +4,9 @@ package harness
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -23,7 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codedeploy"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
-	"grapnel/internal/cli"
+	"grapnel/internal/awsapi"
 )
 
 // bin is the folder that the programs were built into.
@@ -261,38 +261,63 @@ type Host struct {
 	ARN    string
 }
 
-// Register makes a host as `aws deploy register` does, and writes its two files.
+// Register makes a host with `codedeploy-agent join`, in a folder of its own.
 func Register(t testing.TB, s *Server, name string, tags map[string]string) *Host {
 	t.Helper()
-	r, err := cli.RegisterHost(context.Background(), s.URL, s.RootKey(t), name, tags)
+	create := exec.Command(Path("grapnel"), "token", "create", "--json", "--name", name)
+	for key, value := range tags {
+		create.Args = append(create.Args, "--tag", key+"="+value)
+	}
+	create.Env = s.Environ()
+	out, err := create.Output()
 	if err != nil {
+		t.Fatalf("grapnel token create: %v", err)
+	}
+	var made awsapi.CreateJoinTokenOutput
+	if err := json.Unmarshal(out, &made); err != nil {
 		t.Fatal(err)
 	}
-	return NewHost(t, s, name, r.ARN, r.AccessKeyID, r.SecretAccessKey)
+	h := newHost(t, name)
+	h.configure(t, "")
+	if join := Start(t, "codedeploy-agent", nil, "join", s.URL, "--token", *made.Token, "--config-file", h.Config); join.ExitCode(t) != 0 {
+		t.Fatalf("codedeploy-agent join:\n%s", join.Output)
+	}
+	h.ARN = "arn:aws:iam::000000000000:user/AWS/CodeDeploy/" + name
+	return h
 }
 
 // NewHost writes the two files of a host that is registered already.
 func NewHost(t testing.TB, s *Server, name, arn, keyID, secret string) *Host {
 	t.Helper()
-	dir := t.TempDir()
-	h := &Host{Name: name, Dir: dir, Config: filepath.Join(dir, "codedeployagent.yml"), ARN: arn}
-	r := cli.Registration{Region: "us-east-1", ARN: arn, AccessKeyID: keyID, SecretAccessKey: secret}
-	write(t, filepath.Join(dir, "codedeploy.onpremises.yml"), r.OnPremisesFile())
+	h := newHost(t, name)
+	h.ARN = arn
+	write(t, filepath.Join(h.Dir, "codedeploy.onpremises.yml"),
+		fmt.Sprintf("region: us-east-1\niam_user_arn: %s\naws_access_key_id: %s\naws_secret_access_key: %s\n", arn, keyID, secret))
 	h.Point(t, s.URL)
 	return h
+}
+
+func newHost(t testing.TB, name string) *Host {
+	t.Helper()
+	dir := t.TempDir()
+	return &Host{Name: name, Dir: dir, Config: filepath.Join(dir, "codedeployagent.yml")}
 }
 
 // Point writes the agent's configuration for a server's address.
 func (h *Host) Point(t testing.TB, url string) {
 	t.Helper()
+	h.configure(t, fmt.Sprintf("deploy_control_endpoint: %[1]s\ns3_endpoint_override: %[1]s\n", url))
+}
+
+// configure writes the agent's configuration: the host's folders, and more.
+func (h *Host) configure(t testing.TB, more string) {
+	t.Helper()
 	write(t, h.Config, fmt.Sprintf(`log_dir: %[1]s/log
 pid_dir: %[1]s/pid
 root_dir: %[1]s/root
 on_premises_config_file: %[1]s/codedeploy.onpremises.yml
-deploy_control_endpoint: %[2]s
-s3_endpoint_override: %[2]s
 wait_between_runs: 0
-`, h.Dir, url))
+%[2]s`, h.Dir, more))
 }
 
 // Start starts the host's agent.

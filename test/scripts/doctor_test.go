@@ -63,7 +63,7 @@ func TestDoctorAgainstAServer(t *testing.T) {
 	if state, said := diagnose(t, h.Config).state("command service"); state != "failed" || !strings.Contains(said, "register-on-premises-instance") {
 		t.Errorf("keys of another host: %s (%s)", state, said)
 	}
-	rewrite(t, file, "aws_access_key_id: AKIA", "aws_access_key_id: AKIB")
+	rewrite(t, file, `aws_access_key_id: "AKIA`, `aws_access_key_id: "AKIB`)
 	if state, said := diagnose(t, h.Config).state("command service"); state != "failed" || !strings.Contains(said, "register this host again") {
 		t.Errorf("unknown keys: %s (%s)", state, said)
 	}

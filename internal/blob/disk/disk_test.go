@@ -3,6 +3,7 @@ package disk
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -24,6 +25,8 @@ func TestMain(m *testing.M) {
 	switch root := os.Getenv("DISK_TEST_ROOT"); os.Getenv("DISK_TEST_CHILD") {
 	case "put":
 		putForever(root)
+	case "versions":
+		changeForever(root)
 	case "fill":
 		fillDisk(root)
 	default:
@@ -288,5 +291,223 @@ func TestFull(t *testing.T) {
 	out, err := child(t, "fill", root, mount...).Output()
 	if want := "true 0 <nil> true\n"; err != nil || string(out) != want {
 		t.Errorf("got %q, error %v; want %q", out, err, want)
+	}
+}
+
+// change is a line that changeForever prints: "put KEY VERSION", "mark KEY VERSION" or "drop KEY VERSION".
+type change struct{ what, key, version string }
+
+// changeForever writes versions of a few keys and removes them, and says so, until it is killed.
+func changeForever(root string) {
+	ctx := context.Background()
+	s, err := Open(root)
+	if err == nil {
+		err = s.CreateBucket(ctx, "bundles")
+	}
+	if err == nil {
+		err = s.SetVersioning(ctx, "bundles", blob.Enabled)
+	}
+	var versions []change
+	for i := 0; err == nil; i++ {
+		key := fmt.Sprintf("key/%d", i%3)
+		var o blob.Object
+		switch {
+		case i%7 == 6:
+			o, err = s.Delete(ctx, "bundles", key, "", blob.Condition{})
+			versions = append(versions, change{"mark", key, o.Version})
+		case i%5 == 4:
+			last := len(versions) - 1 - i%2 // the newest of its key, or the one before
+			fmt.Println("dropping", versions[last].key, versions[last].version)
+			_, err = s.Delete(ctx, "bundles", versions[last].key, versions[last].version, blob.Condition{})
+			versions[last].what = "drop"
+			versions = append(versions, versions[last])
+		default:
+			o, err = s.Put(ctx, "bundles", key, strings.NewReader(body(i)), &blob.Attributes{}, blob.Condition{})
+			versions = append(versions, change{"put", key, o.Version})
+		}
+		if last := versions[len(versions)-1]; err == nil {
+			fmt.Println(last.what, last.key, last.version)
+		}
+	}
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
+
+// TestVersionsKilled: kill -9 in the middle of any write loses no acknowledged version, brings none back, and what is
+// current is the newest of what is listed.
+func TestVersionsKilled(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	cmd := child(t, "versions", root)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	state := map[change]string{} // what of a key's version → the last that was said of it
+	lines := bufio.NewScanner(out)
+	for n := 0; lines.Scan(); n++ {
+		if n == 150 {
+			cmd.Process.Kill()
+		}
+		what := strings.Fields(lines.Text())
+		state[change{key: what[1], version: what[2]}] = what[0]
+	}
+	cmd.Wait()
+
+	s := open(t, root)
+	page, err := s.ListVersions(t.Context(), "bundles", blob.VersionQuery{Query: blob.Query{Max: 1_000_000}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := map[change]bool{}
+	for _, v := range page.Versions {
+		id := change{key: v.Key, version: v.Version}
+		if listed[id] {
+			t.Errorf("%v is listed twice", id)
+		}
+		listed[id] = true
+		if v.Latest {
+			checkLatest(t, s, v)
+		}
+		_, err := s.Stat(t.Context(), "bundles", v.Key, v.Version)
+		if v.DeleteMarker != errors.Is(err, blob.ErrDeleteMarker) || !v.DeleteMarker && err != nil {
+			t.Errorf("%v: %v", id, err)
+		}
+	}
+	for id, what := range state {
+		if what == "dropping" {
+			continue // it had not been answered
+		}
+		if listed[id] != (what != "drop") {
+			t.Errorf("%v was acknowledged as %s; listed: %v", id, what, listed[id])
+		}
+	}
+	if len(state) < 50 {
+		t.Errorf("only %d versions were made", len(state))
+	}
+}
+
+// checkLatest compares the newest version of a key with what is read without naming one.
+func checkLatest(t *testing.T, s *Store, latest blob.Object) {
+	t.Helper()
+	o, err := s.Stat(t.Context(), "bundles", latest.Key, "")
+	if latest.DeleteMarker != errors.Is(err, blob.ErrNoKey) || o.Version != latest.Version {
+		t.Errorf("%s: version %s is the latest, current is %s (error %v)", latest.Key, latest.Version, o.Version, err)
+	}
+}
+
+// TestCutShort makes the states that a crash can leave within a write (version.go lists them), and goes on from each.
+func TestCutShort(t *testing.T) {
+	t.Parallel()
+	for name, cut := range map[string]func(t *testing.T, s *Store, current blob.Object){
+		"kept, not replaced": func(t *testing.T, s *Store, current blob.Object) {
+			if err := s.keep("bundles", current); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"marker not moved": func(t *testing.T, s *Store, _ blob.Object) {
+			marker, err := s.commit("bundles", "k", blob.Condition{}, func(io.Writer) (blob.Object, error) { return blob.Object{DeleteMarker: true}, nil })
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkLatest(t, s, marker)
+		},
+	} {
+		for next, write := range map[string]func(s *Store, current blob.Object) error{
+			"put": func(s *Store, _ blob.Object) error {
+				_, err := s.Put(t.Context(), "bundles", "k", strings.NewReader("next"), &blob.Attributes{}, blob.Condition{})
+				return err
+			},
+			"delete": func(s *Store, _ blob.Object) error {
+				_, err := s.Delete(t.Context(), "bundles", "k", "", blob.Condition{})
+				return err
+			},
+			"delete the version": func(s *Store, current blob.Object) error {
+				_, err := s.Delete(t.Context(), "bundles", "k", current.Version, blob.Condition{})
+				return err
+			},
+		} {
+			t.Run(name+", "+next, func(t *testing.T) {
+				s := open(t, t.TempDir())
+				if err := s.CreateBucket(t.Context(), "bundles"); err != nil {
+					t.Fatal(err)
+				}
+				if err := s.SetVersioning(t.Context(), "bundles", blob.Enabled); err != nil {
+					t.Fatal(err)
+				}
+				var current blob.Object
+				for _, body := range []string{"first", "second"} {
+					var err error
+					if current, err = s.Put(t.Context(), "bundles", "k", strings.NewReader(body), &blob.Attributes{}, blob.Condition{}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				cut(t, s, current)
+				if err := write(s, current); err != nil {
+					t.Fatal(err)
+				}
+				versions, err := s.versions("bundles", "k")
+				if err != nil {
+					t.Fatal(err)
+				}
+				seen := map[string]bool{}
+				for _, v := range versions {
+					if seen[v.Version] {
+						t.Errorf("version %s is there twice", v.Version)
+					}
+					seen[v.Version] = true
+				}
+				checkLatest(t, s, versions[0])
+				if wanted := next != "delete the version"; seen[current.Version] != wanted {
+					t.Errorf("the version is there: %v, want %v", seen[current.Version], wanted)
+				}
+			})
+		}
+	}
+}
+
+// TestFormerFormat: what was stored before there were versions is read, kept and replaced like everything else.
+func TestFormerFormat(t *testing.T) {
+	t.Parallel()
+	s := open(t, t.TempDir())
+	for _, dir := range []string{"objects", "uploads"} {
+		if err := os.MkdirAll(filepath.Join(s.bucketDir("bundles"), dir), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	descriptor := `{"key":"app.zip","size":5,"etag":"5d41402abc4b2a76b9719d911017c592","modified":"2026-01-02T03:04:05.006Z",` +
+		`"attributes":{"contentType":"application/zip","checksum":{"algorithm":"CRC32","value":"NhCmhg=="}}}`
+	record := "hello" + descriptor + string(binary.BigEndian.AppendUint64(nil, uint64(len(descriptor)))) + "GRAPNEL1"
+	for file, content := range map[string]string{"bucket": "", "objects/app.zip": record} {
+		if err := os.WriteFile(filepath.Join(s.bucketDir("bundles"), file), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func(version string) string {
+		r, o, err := s.Open(t.Context(), "bundles", "app.zip", version, blob.Range{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		got, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(got) + " " + o.Version + " " + o.ContentType
+	}
+	if got := read(""); got != "hello  application/zip" {
+		t.Errorf("got %q", got)
+	}
+	if err := s.SetVersioning(t.Context(), "bundles", blob.Enabled); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Put(t.Context(), "bundles", "app.zip", strings.NewReader("new"), &blob.Attributes{}, blob.Condition{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := read("null"); got != "hello null application/zip" {
+		t.Errorf("got %q", got)
 	}
 }

@@ -30,19 +30,13 @@ func translate(err error) error {
 	}
 	refusal, refused := errors.AsType[smithy.APIError](err)
 	if refused && codes[refusal.ErrorCode()] != nil {
-		return fmt.Errorf("%w (external store: %s)", codes[refusal.ErrorCode()], said(refusal))
+		// No more than the name: what it says else is of names that the client does not know.
+		return fmt.Errorf("%w (external store: %s)", codes[refusal.ErrorCode()], refusal.ErrorCode())
 	}
 	if status := response(err).StatusCode; !refused || status >= 500 || status == http.StatusTooManyRequests {
 		return fmt.Errorf("%w: external store: %w", blob.ErrUnavailable, err)
 	}
 	return fmt.Errorf("external store: %w", err)
-}
-
-func said(e smithy.APIError) string {
-	if e.ErrorMessage() == "" {
-		return e.ErrorCode()
-	}
-	return e.ErrorCode() + ": " + e.ErrorMessage()
 }
 
 // response is the answer that an error stands for; there may be none.

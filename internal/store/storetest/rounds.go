@@ -181,6 +181,12 @@ func success(t *testing.T, s store.Store) {
 	live, err := s.Live(ctx)
 	ok(t, err)
 	same(t, "live", live, []string(nil))
+	restart := deploymentOf("d-2", "a")
+	restart.Info.DeploymentMode = awsapi.DeploymentModeRestart
+	restart.RevisionKey = store.RevisionKey(bundle("v0"))
+	fails(t, s.CreateDeployment(ctx, restart), store.ErrConflict)
+	restart.RevisionKey = d.RevisionKey
+	ok(t, s.CreateDeployment(ctx, restart))
 	r2, err := s.Revision(ctx, "app", d.RevisionKey)
 	ok(t, err)
 	same(t, "groups of the revision", r2.Info.DeploymentGroups, []string{"g"})

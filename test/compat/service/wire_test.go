@@ -122,6 +122,7 @@ func TestRequestsAndErrors(t *testing.T) {
 func TestMembers(t *testing.T) {
 	t.Parallel()
 	w := start(t)
+	equal(t, "an empty list is not absent", w.wire("ListApplications", "{}").body, `{"applications":[]}`)
 	before := time.Now().Truncate(time.Millisecond)
 	w.host("web-1", tag("app", "shop"))
 	w.group("shop", "prod")
