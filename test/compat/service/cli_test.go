@@ -192,7 +192,7 @@ func TestRegisterAndDeregister(t *testing.T) {
 	c.calls("GetOnPremisesInstance", "RemoveTagsFromOnPremisesInstances", "DeregisterOnPremisesInstance",
 		"ListUserPolicies", "DeleteUserPolicy", "ListAccessKeys", "DeleteAccessKey", "DeleteUser")
 	_, err = c.iam().GetUser(t.Context(), &iam.GetUserInput{UserName: aws.String("web-1")})
-	fails(t, err, "NoSuchEntityException")
+	fails(t, err, "NoSuchEntity")
 	if got := c.instance("web-1"); got.DeregisterTime == nil {
 		t.Error("the host is still registered")
 	}
