@@ -11,9 +11,6 @@ import (
 	"grapnel/internal/store"
 )
 
-// maxGitHubTokens is how many tokens of GitHub accounts there may be (service.md 12).
-const maxGitHubTokens = 25
-
 // gitHubTokenPattern is what may stand in the header that an agent sends it in; tokens of GitHub are much shorter. A signed
 // specification has to hold it twice.
 var gitHubTokenPattern = regexp.MustCompile(`^[!-~]{1,255}$`)
@@ -59,14 +56,12 @@ func (a *API) putGitHubAccountToken(ctx context.Context, in *awsapi.PutGitHubAcc
 		}
 		token := store.GitHubToken{Name: name}
 		token.Sealed = a.sealer.Seal(token.SealName(), []byte(*in.Token))
-		err = a.store.PutGitHubToken(ctx, token, application, maxGitHubTokens)
+		err = a.store.PutGitHubToken(ctx, token, application)
 	}
-	switch {
-	case errors.Is(err, store.ErrNoToken):
+	if errors.Is(err, store.ErrNoToken) {
 		return nil, gitHubTokenDoesNotExist(name)
-	case errors.Is(err, store.ErrFull):
-		return nil, failure(awsapi.ResourceValidationException, "There are %d GitHub tokens, as many as there can be; delete one first.", maxGitHubTokens)
 	}
+	err = limited(err, awsapi.ResourceValidationException, "delete one first")
 	return nil, instead(err, store.ErrNotFound, applicationDoesNotExist(application), "store GitHub token "+name)
 }
 

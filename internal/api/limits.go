@@ -21,7 +21,7 @@ type Limits struct {
 	InstancesBusy int // in all deployments under way; DeploymentLimitExceeded
 	HostTags      int // of one on-premises instance; TagLimitExceeded
 	ResourceTags  int // of an application or a deployment group; InvalidTagsToAdd
-	GitHubTokens  int // connections to GitHub
+	GitHubTokens  int // ResourceValidation, of our own PutGitHubAccountToken
 
 	// Settings of a deployment group.
 	TagGroups     int // in a tag set; TagSetListLimitExceeded
@@ -84,7 +84,7 @@ func (l *Limits) Set(text string) error {
 		}
 		n, err := strconv.Atoi(number)
 		if err != nil || n < 1 {
-			return fmt.Errorf("%s=%s: give a number from 1 on, as in %s=%d", name, number, name, *defaultLimits().named(name))
+			return fmt.Errorf("%q needs a number from 1 on, as in %s=%d", setting, name, *defaultLimits().named(name))
 		}
 		*value = n
 	}
@@ -116,6 +116,7 @@ func (l Limits) Quotas() store.Quotas {
 	l = l.complete()
 	return store.Quotas{
 		Applications: l.Applications, Groups: l.Groups, Configs: l.Configs, Deployments: l.Deployments, Targets: l.InstancesBusy,
+		GitHubTokens: l.GitHubTokens,
 	}
 }
 

@@ -23,6 +23,19 @@ func WriteFile(path string, data []byte, mode fs.FileMode) error {
 // content, a loss of power may leave neither.
 func Replace(path string, data []byte, mode fs.FileMode) error { return write(path, data, mode, false) }
 
+// Move gives a file that WriteFile wrote another name in the same folder, in place of what had it, and returns when that is
+// durable.
+func Move(from, to string) error {
+	err := os.Rename(from, to)
+	if err == nil {
+		err = syncFolder(filepath.Dir(to))
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", to, err)
+	}
+	return nil
+}
+
 func write(path string, data []byte, mode fs.FileMode, durable bool) error {
 	dir, base := filepath.Split(path)
 	if dir == "" {

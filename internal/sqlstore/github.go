@@ -7,23 +7,17 @@ import (
 )
 
 // PutGitHubToken implements store.GitHubTokens.
-func (s *Store) PutGitHubToken(ctx context.Context, g store.GitHubToken, application string, limit int) error {
+func (s *Store) PutGitHubToken(ctx context.Context, g store.GitHubToken, application string) error {
 	err := s.update(ctx, func(t *tx) error {
-		_, err := t.exec(`INSERT INTO github_tokens (name, sealed) VALUES ($1, $2)
-			ON CONFLICT (name) DO UPDATE SET sealed = excluded.sealed`, g.Name, g.Sealed)
-		if err != nil {
-			return err
-		}
-		n, err := one(t, column[int], `SELECT count(*) FROM github_tokens`)
-		switch {
-		case err != nil:
-			return err
-		case n > limit:
-			return store.ErrFull
-		case application == "":
-			return nil
-		}
-		return connectGitHub(t, application, g.Name)
+		room := []quota{{what: "GitHub tokens", most: s.Quotas.GitHubTokens, count: `SELECT count(*) FROM github_tokens`}}
+		return t.within(room, func() error {
+			_, err := t.exec(`INSERT INTO github_tokens (name, sealed) VALUES ($1, $2)
+				ON CONFLICT (name) DO UPDATE SET sealed = excluded.sealed`, g.Name, g.Sealed)
+			if err != nil || application == "" {
+				return err
+			}
+			return connectGitHub(t, application, g.Name)
+		})
 	})
 	return about(err, "GitHub token %s", g.Name)
 }

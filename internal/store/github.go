@@ -15,8 +15,8 @@ func (t GitHubToken) SealName() string { return "github-token/" + t.Name }
 // read: linkedToGitHub and gitHubAccountName.
 type GitHubTokens interface {
 	// PutGitHubToken stores or replaces a token, and connects the application to it unless its name is "". ErrNotFound without
-	// the application; ErrFull when it would be one more than limit.
-	PutGitHubToken(ctx context.Context, t GitHubToken, application string, limit int) error
+	// the application; *QuotaError.
+	PutGitHubToken(ctx context.Context, t GitHubToken, application string) error
 	// ConnectGitHub connects an application to a token. ErrNotFound without the application, ErrNoToken without the token.
 	ConnectGitHub(ctx context.Context, application, token string) error
 	GitHubTokens(ctx context.Context, after string, limit int) ([]string, error)

@@ -27,8 +27,6 @@ var (
 	ErrConflict = errors.New("changed in between")
 	// ErrEnded says that a deployment or a Work has ended and takes no more facts.
 	ErrEnded = errors.New("ended already")
-	// ErrFull says that there are as many as there may be.
-	ErrFull = errors.New("full")
 	// ErrNoToken says that there is no GitHub token of that name.
 	ErrNoToken = errors.New("no such token")
 )
@@ -48,6 +46,7 @@ type Quotas struct {
 	Configs      int // custom ones
 	Deployments  int // live ones; rollbacks are never refused
 	Targets      int // of all live deployments together
+	GitHubTokens int
 }
 
 // QuotaError says that one more would be more than a quota allows.

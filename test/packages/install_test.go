@@ -296,3 +296,24 @@ func TestInstallNamesAUnitMadeFromTheStockOne(t *testing.T) {
 	c.write(t, "etc/systemd/system/codedeploy-agent.service", "[Service]\nType=forking\n", 0o644)
 	c.expect(t, 0, "/packages/install deb", "/etc/systemd/system/codedeploy-agent.service was written for an agent that forks")
 }
+
+// TestInstallFromTheServer is what the world's scripts do, against the server itself.
+func TestInstallFromTheServer(t *testing.T) {
+	t.Parallel()
+	c := newChroot(t)
+	s := harness.StartServer(t, t.TempDir(), "--packages", dist(t), "--tls", "self-signed")
+	c.write(t, "root/trusted.pem", read(t, s.Env["AWS_CA_BUNDLE"]), 0o644)
+	get := "wget -q --ca-certificate=trusted.pem " + s.URL
+	c.expect(t, 0, "rm -r /packages; cd /root && "+get+"/latest/install && "+get+"/latest/ca.pem && cmp ca.pem trusted.pem")
+	c.expect(t, 0, "cd /root && "+get+"/aws-codedeploy-eu-west-1/latest/install -O again && cmp again install")
+	c.expect(t, 8, "cd /root && "+get+"/latest/codedeploy-agent.msi")
+	c.expect(t, 0, "cd /root && chmod +x install && ./install --ca-file trusted.pem auto", "codedeploy-agent "+version(t)+"-1 is installed\n")
+	settings := c.read(t, "etc/codedeploy-agent/conf/codedeployagent.yml")
+	for _, line := range []string{`deploy_control_endpoint: "` + s.URL + `"`, `s3_endpoint_override: "` + s.URL + `"`, `ca_file: "/etc/codedeploy-agent/conf/grapnel-ca.pem"`} {
+		if !strings.Contains(settings, "\n"+line+"\n") {
+			t.Errorf("the configuration has no line %q:\n%s", line, settings)
+		}
+	}
+	c.expect(t, 0, "cd /root && curl -fsS --cacert trusted.pem "+s.URL+"/latest/SHA256SUMS -o SHA256SUMS && "+
+		"for f in codedeploy-agent-linux-amd64 codedeploy-agent.service; do curl -fsSO --cacert trusted.pem "+s.URL+"/latest/$f; done && sha256sum --ignore-missing --check SHA256SUMS")
+}

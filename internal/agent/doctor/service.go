@@ -114,7 +114,7 @@ func (e *endpoint) judge(err error, id identity.Identity, clean func(string) str
 	case complaint == awsjson.WrongSignature:
 		r.fail(seen, "the secret key does not belong to the access key, or the clock is wrong, or a proxy changes requests: write the keys anew, from the host's registration")
 	case complaint == awsjson.UnknownKey:
-		r.fail(seen, "the access key is unknown or was deleted: register this host again, or write its newer keys into the on-premises file")
+		r.fail(seen, "the access key is unknown or was deleted: register this host again (codedeploy-agent join URL --token TOKEN --force), or write its newer keys into the on-premises file")
 	case complaint == awsjson.Expired:
 		r.fail(seen, "the session has ended: see what should renew the credentials file, and the clock")
 	case answer.Name == awsjson.UnknownOperationException:

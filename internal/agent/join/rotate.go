@@ -12,7 +12,6 @@ import (
 	"grapnel/internal/agent/config"
 	"grapnel/internal/agent/identity"
 	"grapnel/internal/agent/transport"
-	"grapnel/internal/atomicfile"
 	"grapnel/internal/awsapi"
 	"grapnel/internal/awsjson"
 )
@@ -93,7 +92,7 @@ func (h *host) replaceKey(made awsapi.RotateHostKeyOutput) error {
 	if err != nil {
 		return err
 	}
-	return atomicfile.WriteFile(h.identityFile, file, 0o600)
+	return replace(h.identityFile, file, 0o600, h.identityFile)
 }
 
 // withKey returns the on-premises file with another key.

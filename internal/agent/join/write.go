@@ -27,7 +27,7 @@ func (h *host) write(reply awsapi.JoinOutput) error {
 	if info, err := os.Stat(h.settingsFile); err == nil {
 		mode = info.Mode().Perm()
 	}
-	if err := atomicfile.WriteFile(h.settingsFile, settings, mode); err != nil {
+	if err := replace(h.settingsFile, settings, mode, h.settingsFile); err != nil {
 		return err
 	}
 	identity, err := config.Set(nil, map[string]string{
@@ -37,11 +37,24 @@ func (h *host) write(reply awsapi.JoinOutput) error {
 	if err != nil {
 		return err
 	}
-	if err := atomicfile.WriteFile(h.identityFile, identity, 0o600); err != nil {
+	if err := replace(h.identityFile, identity, 0o600, h.cfg.RootDir); err != nil {
 		return err
 	}
 	h.attempt.Written = true
 	return h.writeAttempt()
+}
+
+// replace writes a file that belongs to whoever owns another file or folder of the agent, when that is there. It is given
+// away before it is in place: an agent that looks in between could not read it.
+func replace(path string, content []byte, mode fs.FileMode, ownerOf string) error {
+	temp := path + ".new"
+	if err := atomicfile.WriteFile(temp, content, mode); err != nil {
+		return err
+	}
+	if err := giveTo(ownerOf, temp); err != nil {
+		return err
+	}
+	return atomicfile.Move(temp, path)
 }
 
 // settings returns the configuration file as it will be.

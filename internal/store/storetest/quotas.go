@@ -17,7 +17,7 @@ func RunQuotas(t *testing.T, open func(t *testing.T, q store.Quotas) store.Store
 		quotas store.Quotas
 		run    func(*testing.T, store.Store)
 	}{
-		{"Settings", store.Quotas{Applications: 2, Groups: 2, Configs: 2}, settingsQuotas},
+		{"Settings", store.Quotas{Applications: 2, Groups: 2, Configs: 2, GitHubTokens: 2}, settingsQuotas},
 		{"Deployments", store.Quotas{Deployments: 2, Targets: 5}, deploymentQuotas},
 		{"SettingsRace", store.Quotas{Applications: places, Groups: places}, settingsQuotaRace},
 		{"DeploymentRace", store.Quotas{Deployments: places}, deploymentQuotaRace},
@@ -44,11 +44,14 @@ func settingsQuotas(t *testing.T, s store.Store) {
 		newApplication(t, s, name)
 		newGroup(t, s, "a", name)
 		ok(t, s.CreateConfig(ctx, awsapi.DeploymentConfigInfo{DeploymentConfigName: &name}))
+		ok(t, s.PutGitHubToken(ctx, store.GitHubToken{Name: name, Sealed: []byte("1")}, ""))
 	}
 	third := store.Application{Info: awsapi.ApplicationInfo{ApplicationId: ptr("3"), ApplicationName: ptr("c")}}
 	full(t, s.CreateApplication(ctx, third), 2)
 	full(t, s.CreateGroup(ctx, groupOf("a", "c")), 2)
 	full(t, s.CreateConfig(ctx, awsapi.DeploymentConfigInfo{DeploymentConfigName: ptr("c")}), 2)
+	full(t, s.PutGitHubToken(ctx, store.GitHubToken{Name: "c", Sealed: []byte("1")}, ""), 2)
+	ok(t, s.PutGitHubToken(ctx, store.GitHubToken{Name: "b", Sealed: []byte("2")}, "")) // one that is there may be replaced
 
 	again := groupOf("a", "b")
 	again.Info.DeploymentGroupId = ptr("another")

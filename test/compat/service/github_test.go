@@ -197,7 +197,7 @@ func TestGitHubTokenIsSealed(t *testing.T) {
 func TestGitHubTokenThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	w := start(t, seed(t, func(s *sqlstore.Store) {
-		ok(t, s.PutGitHubToken(t.Context(), store.GitHubToken{Name: "acme", Sealed: []byte("sealed elsewhere")}, "", 25))
+		ok(t, s.PutGitHubToken(t.Context(), store.GitHubToken{Name: "acme", Sealed: []byte("sealed elsewhere")}, ""))
 	}))
 	w.host("web-1", tag("app", "shop"))
 	w.group("shop", "prod")

@@ -157,7 +157,7 @@ func TestTargetTellsItsEvents(t *testing.T) {
 
 // Three hosts, one at a time; the first fails.
 //
-// service.md 15: T150, T151, T152, T153, T154, T155
+// service.md 15: T147, T150, T151, T152, T153, T154, T155
 func TestTargetsAreFound(t *testing.T) {
 	t.Parallel()
 	const elsewhere = "d-ECS000001"
@@ -171,6 +171,7 @@ func TestTargetsAreFound(t *testing.T) {
 	eventually(t, "a target is under way", func() bool {
 		return w.info(id).Status == types.DeploymentStatusInProgress && len(w.targets(id, types.TargetStatusInProgress)) == 1
 	})
+	equal(t, "T147: in the list", w.targets(elsewhere), []string{"cluster:service"})
 	all := w.targets(id)
 	equal(t, "T150: under way", w.targets(id, types.TargetStatusInProgress), all[:1])
 	equal(t, "T150: waiting", w.targets(id, types.TargetStatusPending), all[1:])

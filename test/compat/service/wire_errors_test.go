@@ -14,6 +14,8 @@ import (
 	"grapnel/internal/deploy"
 	"grapnel/internal/lifecycle"
 	"grapnel/internal/server"
+	"grapnel/internal/sqlstore"
+	"grapnel/internal/store"
 )
 
 // neverRaised are the errors of the model that no call of this server ends with, and why.
@@ -25,8 +27,7 @@ var neverRaised = map[string]string{
 	"LifecycleHookLimitExceededException":              "hooks of Auto Scaling groups are not there yet",
 	"InvalidAutoScalingGroupProcessToSuspendException": "Auto Scaling groups are not there yet",
 	"ThrottlingException":                              "provoking it takes more calls than a test should make",
-	"InvalidGitHubAccountTokenException":               "of an operation of our own; see errorsScript for those of AWS",
-	"ResourceValidationException":                      "of an operation of our own; see errorsScript for those of AWS",
+	"ResourceValidationException":                      "of an operation of our own, which botocore does not know",
 	"OperationNotSupportedException":                   "tokens of GitHub are supported",
 	"InvalidExternalIdException":                       "any text may be an external id",
 }
@@ -134,6 +135,8 @@ calls = {
     "InvalidEC2TagCombination": ("CreateDeploymentGroup", group(ec2TagFilters=[tag], ec2TagSet={"ec2TagSetList": [[tag]]})),
     "InvalidECSService": ("CreateDeploymentGroup", group(ecsServices=[{"serviceName": "s"}])),
     "InvalidFileExistsBehavior": ("CreateDeployment", deployment(fileExistsBehavior="EAT")),
+    "InvalidGitHubAccountToken": ("CreateDeployment", {**deployment(), "deploymentGroupName": "custom", "revision": {
+        "revisionType": "GitHub", "gitHubLocation": {"repository": "acme/shop", "commitId": "a" * 40}}}),
     "InvalidGitHubAccountTokenName": ("DeleteGitHubAccountToken", {"tokenName": "\t"}),
     "InvalidIamSessionArn": ("RegisterOnPremisesInstance", host(iamSessionArn="arn")),
     "InvalidIamUserArn": ("RegisterOnPremisesInstance", host(iamUserArn="arn")),
@@ -207,6 +210,9 @@ func TestErrorClassesOfBotocore(t *testing.T) {
 		resting(t, "d-CREATED00", awsapi.ComputePlatformServer, deploy.Created, "web-1"),
 		seedLive(t, append(waiting(), live{"d-HOOK00000", awsapi.ComputePlatformECS, []deploy.Phase{
 			phase(deploy.Gate{}, hook(lifecycle.AfterInstall, "reported")), phase(terminationWait)}})...),
+		seed(t, func(s *sqlstore.Store) {
+			ok(t, s.PutGitHubToken(t.Context(), store.GitHubToken{Name: "acme", Sealed: []byte("under a key that was lost")}, ""))
+		}),
 		func(o *server.Options) { o.Limits = api.Limits{Applications: 5, Groups: 3, Configs: 1} },
 	)
 	var raised map[string]string
@@ -251,6 +257,7 @@ func (w *world) failing() string {
 			ProdTrafficRoute: &types.TrafficRoute{ListenerArns: []string{"l"}},
 		}}},
 	}))(t)
+	ok(t, w.putToken("acme", "", "shop"))
 	eventually(t, "the hook may report", func() bool { return w.report("d-HOOK00000", "reported", types.LifecycleEventStatusSucceeded) == nil })
 	id := w.deploy("shop", "prod", bundle("shop/1.zip"))
 	eventually(t, "the deployment has started", func() bool { return w.info(id).Status == types.DeploymentStatusInProgress })
