@@ -8,160 +8,136 @@ import (
 	"grapnel/internal/store"
 )
 
-// The table: on what the caller of an operation needs its action, and what else (service.md 13). It is asked before the
-// input is validated (service.md 2.1), so names may be missing or malformed: a malformed one is a part of the ARN like any
-// other, a missing one leaves a wildcard in its place.
+// judge is the table: on what the caller of an operation needs its action, and what else (service.md 13). It is asked
+// before the input is validated (service.md 2.1), so names may be missing or malformed: a malformed one is a part of the
+// ARN like any other, a missing one leaves a wildcard in its place.
+func (c *access) judge(input any) {
+	switch in := input.(type) {
+	case *awsapi.CreateApplicationInput:
+		c.application(in.ApplicationName)
+	case *awsapi.GetApplicationInput:
+		c.application(in.ApplicationName)
+	case *awsapi.BatchGetApplicationsInput, *awsapi.ListApplicationsInput:
+		c.application(nil)
+	case *awsapi.DeleteApplicationInput:
+		c.application(in.ApplicationName)
+	case *awsapi.UpdateApplicationInput:
+		c.application(in.ApplicationName)
+		if awsapi.Value(in.NewApplicationName) != "" {
+			c.application(in.NewApplicationName)
+		}
 
-func (c *access) createApplication(in *awsapi.CreateApplicationInput) {
-	c.application(in.ApplicationName)
-}
-func (c *access) getApplication(in *awsapi.GetApplicationInput)          { c.application(in.ApplicationName) }
-func (c *access) batchGetApplications(*awsapi.BatchGetApplicationsInput) { c.application(nil) }
-func (c *access) listApplications(*awsapi.ListApplicationsInput)         { c.application(nil) }
-func (c *access) deleteApplication(in *awsapi.DeleteApplicationInput) {
-	c.application(in.ApplicationName)
-}
-func (c *access) updateApplication(in *awsapi.UpdateApplicationInput) {
-	c.application(in.ApplicationName)
-	if awsapi.Value(in.NewApplicationName) != "" {
-		c.application(in.NewApplicationName)
+	case *awsapi.RegisterApplicationRevisionInput:
+		c.application(in.ApplicationName)
+	case *awsapi.GetApplicationRevisionInput:
+		c.application(in.ApplicationName)
+	case *awsapi.BatchGetApplicationRevisionsInput:
+		c.application(in.ApplicationName)
+	case *awsapi.ListApplicationRevisionsInput:
+		c.application(nil)
+
+	case *awsapi.CreateDeploymentConfigInput:
+		c.config(in.DeploymentConfigName)
+	case *awsapi.GetDeploymentConfigInput:
+		c.config(in.DeploymentConfigName)
+	case *awsapi.ListDeploymentConfigsInput:
+		c.config(nil)
+	case *awsapi.DeleteDeploymentConfigInput:
+		c.config(in.DeploymentConfigName)
+
+	case *awsapi.CreateDeploymentGroupInput:
+		c.group(in.ApplicationName, in.DeploymentGroupName)
+	case *awsapi.GetDeploymentGroupInput:
+		c.group(in.ApplicationName, in.DeploymentGroupName)
+	case *awsapi.ListDeploymentGroupsInput:
+		c.group(in.ApplicationName, nil)
+	case *awsapi.DeleteDeploymentGroupInput:
+		c.group(in.ApplicationName, in.DeploymentGroupName)
+	case *awsapi.BatchGetDeploymentGroupsInput:
+		for _, name := range entries(in.DeploymentGroupNames, c.api.limits.BatchApplications) {
+			c.group(in.ApplicationName, &name)
+		}
+	case *awsapi.UpdateDeploymentGroupInput:
+		c.group(in.ApplicationName, in.CurrentDeploymentGroupName)
+		if awsapi.Value(in.NewDeploymentGroupName) != "" {
+			c.group(in.ApplicationName, in.NewDeploymentGroupName)
+		}
+
+	case *awsapi.CreateDeploymentInput:
+		c.group(in.ApplicationName, in.DeploymentGroupName)
+		if in.OverrideAlarmConfiguration != nil {
+			c.needs("UpdateDeploymentGroup", c.api.arns.group(in.ApplicationName, in.DeploymentGroupName))
+		}
+		if config := c.configOf(in); config != nil {
+			c.needs("GetDeploymentConfig", c.api.arns.config(config))
+		}
+		c.needsEither("RegisterApplicationRevision", "GetApplicationRevision", c.api.arns.application(in.ApplicationName))
+	case *awsapi.GetDeploymentInput:
+		c.deployment(in.DeploymentId)
+	case *awsapi.ListDeploymentsInput:
+		c.group(in.ApplicationName, in.DeploymentGroupName)
+	case *awsapi.StopDeploymentInput:
+		c.deployment(in.DeploymentId)
+	case *awsapi.ContinueDeploymentInput:
+		c.deployment(in.DeploymentId)
+	case *awsapi.SkipWaitTimeForInstanceTerminationInput:
+		c.instance(nil)
+	case *awsapi.PutLifecycleEventHookExecutionStatusInput:
+		c.deployment(in.DeploymentId)
+	case *awsapi.DeleteResourcesByExternalIdInput:
+		c.everything()
+	case *awsapi.BatchGetDeploymentsInput:
+		for _, id := range entries(in.DeploymentIds, c.api.limits.BatchDeployments) {
+			c.deployment(&id)
+		}
+
+	case *awsapi.ListDeploymentTargetsInput:
+		c.deployment(in.DeploymentId)
+	case *awsapi.GetDeploymentTargetInput:
+		c.deployment(in.DeploymentId)
+	case *awsapi.BatchGetDeploymentTargetsInput:
+		c.deployment(in.DeploymentId)
+	case *awsapi.ListDeploymentInstancesInput:
+		c.deployment(in.DeploymentId)
+	case *awsapi.GetDeploymentInstanceInput:
+		c.deployment(in.DeploymentId)
+	case *awsapi.BatchGetDeploymentInstancesInput:
+		c.deployment(in.DeploymentId)
+
+	case *awsapi.RegisterOnPremisesInstanceInput:
+		c.instance(in.InstanceName)
+	case *awsapi.DeregisterOnPremisesInstanceInput:
+		c.instance(in.InstanceName)
+	case *awsapi.GetOnPremisesInstanceInput:
+		c.instance(in.InstanceName)
+	case *awsapi.BatchGetOnPremisesInstancesInput, *awsapi.ListOnPremisesInstancesInput:
+		c.everything()
+	case *awsapi.AddTagsToOnPremisesInstancesInput:
+		c.instances(in.InstanceNames)
+	case *awsapi.RemoveTagsFromOnPremisesInstancesInput:
+		c.instances(in.InstanceNames)
+
+	case *awsapi.TagResourceInput:
+		c.named(in.ResourceArn)
+	case *awsapi.UntagResourceInput:
+		c.named(in.ResourceArn)
+	case *awsapi.ListTagsForResourceInput:
+		c.named(in.ResourceArn)
+
+	case *awsapi.ListGitHubAccountTokenNamesInput, *awsapi.DeleteGitHubAccountTokenInput:
+		c.everything()
+
+	default:
+		c.err = fmt.Errorf("access.go does not say who may call %s", c.operation)
 	}
 }
-
-func (c *access) registerApplicationRevision(in *awsapi.RegisterApplicationRevisionInput) {
-	c.application(in.ApplicationName)
-}
-func (c *access) getApplicationRevision(in *awsapi.GetApplicationRevisionInput) {
-	c.application(in.ApplicationName)
-}
-func (c *access) batchGetApplicationRevisions(in *awsapi.BatchGetApplicationRevisionsInput) {
-	c.application(in.ApplicationName)
-}
-func (c *access) listApplicationRevisions(*awsapi.ListApplicationRevisionsInput) { c.application(nil) }
-
-func (c *access) createDeploymentConfig(in *awsapi.CreateDeploymentConfigInput) {
-	c.config(in.DeploymentConfigName)
-}
-func (c *access) getDeploymentConfig(in *awsapi.GetDeploymentConfigInput) {
-	c.config(in.DeploymentConfigName)
-}
-func (c *access) listDeploymentConfigs(*awsapi.ListDeploymentConfigsInput) { c.config(nil) }
-func (c *access) deleteDeploymentConfig(in *awsapi.DeleteDeploymentConfigInput) {
-	c.config(in.DeploymentConfigName)
-}
-
-func (c *access) createDeploymentGroup(in *awsapi.CreateDeploymentGroupInput) {
-	c.group(in.ApplicationName, in.DeploymentGroupName)
-}
-func (c *access) getDeploymentGroup(in *awsapi.GetDeploymentGroupInput) {
-	c.group(in.ApplicationName, in.DeploymentGroupName)
-}
-func (c *access) listDeploymentGroups(in *awsapi.ListDeploymentGroupsInput) {
-	c.group(in.ApplicationName, nil)
-}
-func (c *access) deleteDeploymentGroup(in *awsapi.DeleteDeploymentGroupInput) {
-	c.group(in.ApplicationName, in.DeploymentGroupName)
-}
-func (c *access) batchGetDeploymentGroups(in *awsapi.BatchGetDeploymentGroupsInput) {
-	for _, name := range entries(in.DeploymentGroupNames, c.api.limits.BatchApplications) {
-		c.group(in.ApplicationName, &name)
-	}
-}
-func (c *access) updateDeploymentGroup(in *awsapi.UpdateDeploymentGroupInput) {
-	c.group(in.ApplicationName, in.CurrentDeploymentGroupName)
-	if awsapi.Value(in.NewDeploymentGroupName) != "" {
-		c.group(in.ApplicationName, in.NewDeploymentGroupName)
-	}
-}
-
-func (c *access) createDeployment(in *awsapi.CreateDeploymentInput) {
-	c.group(in.ApplicationName, in.DeploymentGroupName)
-	if in.OverrideAlarmConfiguration != nil {
-		c.needs("UpdateDeploymentGroup", c.api.arns.group(in.ApplicationName, in.DeploymentGroupName))
-	}
-	if config := c.configOf(in); config != nil {
-		c.needs("GetDeploymentConfig", c.api.arns.config(config))
-	}
-	c.needsEither("RegisterApplicationRevision", "GetApplicationRevision", c.api.arns.application(in.ApplicationName))
-}
-func (c *access) getDeployment(in *awsapi.GetDeploymentInput) { c.deployment(in.DeploymentId) }
-func (c *access) listDeployments(in *awsapi.ListDeploymentsInput) {
-	c.group(in.ApplicationName, in.DeploymentGroupName)
-}
-func (c *access) stopDeployment(in *awsapi.StopDeploymentInput) { c.deployment(in.DeploymentId) }
-func (c *access) continueDeployment(in *awsapi.ContinueDeploymentInput) {
-	c.deployment(in.DeploymentId)
-}
-func (c *access) skipWaitTimeForInstanceTermination(*awsapi.SkipWaitTimeForInstanceTerminationInput) {
-	c.instance(nil)
-}
-func (c *access) putLifecycleEventHookExecutionStatus(in *awsapi.PutLifecycleEventHookExecutionStatusInput) {
-	c.deployment(in.DeploymentId)
-}
-func (c *access) deleteResourcesByExternalID(*awsapi.DeleteResourcesByExternalIdInput) {
-	c.everything()
-}
-func (c *access) batchGetDeployments(in *awsapi.BatchGetDeploymentsInput) {
-	for _, id := range entries(in.DeploymentIds, c.api.limits.BatchDeployments) {
-		c.deployment(&id)
-	}
-}
-
-func (c *access) listDeploymentTargets(in *awsapi.ListDeploymentTargetsInput) {
-	c.deployment(in.DeploymentId)
-}
-func (c *access) getDeploymentTarget(in *awsapi.GetDeploymentTargetInput) {
-	c.deployment(in.DeploymentId)
-}
-func (c *access) batchGetDeploymentTargets(in *awsapi.BatchGetDeploymentTargetsInput) {
-	c.deployment(in.DeploymentId)
-}
-func (c *access) listDeploymentInstances(in *awsapi.ListDeploymentInstancesInput) {
-	c.deployment(in.DeploymentId)
-}
-func (c *access) getDeploymentInstance(in *awsapi.GetDeploymentInstanceInput) {
-	c.deployment(in.DeploymentId)
-}
-func (c *access) batchGetDeploymentInstances(in *awsapi.BatchGetDeploymentInstancesInput) {
-	c.deployment(in.DeploymentId)
-}
-
-func (c *access) registerOnPremisesInstance(in *awsapi.RegisterOnPremisesInstanceInput) {
-	c.instance(in.InstanceName)
-}
-func (c *access) deregisterOnPremisesInstance(in *awsapi.DeregisterOnPremisesInstanceInput) {
-	c.instance(in.InstanceName)
-}
-func (c *access) getOnPremisesInstance(in *awsapi.GetOnPremisesInstanceInput) {
-	c.instance(in.InstanceName)
-}
-func (c *access) batchGetOnPremisesInstances(*awsapi.BatchGetOnPremisesInstancesInput) {
-	c.everything()
-}
-func (c *access) listOnPremisesInstances(*awsapi.ListOnPremisesInstancesInput) { c.everything() }
-func (c *access) addTagsToOnPremisesInstances(in *awsapi.AddTagsToOnPremisesInstancesInput) {
-	c.instances(in.InstanceNames)
-}
-func (c *access) removeTagsFromOnPremisesInstances(in *awsapi.RemoveTagsFromOnPremisesInstancesInput) {
-	c.instances(in.InstanceNames)
-}
-
-func (c *access) tagResource(in *awsapi.TagResourceInput)                 { c.named(in.ResourceArn) }
-func (c *access) untagResource(in *awsapi.UntagResourceInput)             { c.named(in.ResourceArn) }
-func (c *access) listTagsForResource(in *awsapi.ListTagsForResourceInput) { c.named(in.ResourceArn) }
-
-func (c *access) listGitHubAccountTokenNames(*awsapi.ListGitHubAccountTokenNamesInput) {
-	c.everything()
-}
-func (c *access) deleteGitHubAccountToken(*awsapi.DeleteGitHubAccountTokenInput) { c.everything() }
 
 // access is one call whose caller is being asked about. After the first refusal it asks no more.
 type access struct {
 	ctx       context.Context
 	api       *API
 	operation string
-	loaded    []store.Deployment // what was read to find out what the call is about
-	err       error              // why the call is refused
+	err       error // why the call is refused
 }
 
 // needs asks whether the caller may perform an action on a resource.
@@ -221,7 +197,6 @@ func (c *access) deployment(id *string) {
 		c.err = fmt.Errorf("find the group of deployment %s: %w", *id, err)
 		return
 	}
-	c.loaded = append(c.loaded, d)
 	c.err = c.ask(c.operation, c.api.arns.group(d.Info.ApplicationName, d.Info.DeploymentGroupName))
 	if c.err != nil {
 		if err := c.ask(c.operation, anywhere); err != nil {
@@ -257,26 +232,4 @@ func entries(names []string, limit int) []string {
 		return []string{""}
 	}
 	return names[:min(len(names), limit)]
-}
-
-type loadedKey struct{}
-
-// context is the operation's. It takes along what was read here, because reading a deployment is most of what
-// GetDeployment costs: nobody is to pay for it twice.
-func (c *access) context() context.Context {
-	if c.loaded == nil {
-		return c.ctx
-	}
-	return context.WithValue(c.ctx, loadedKey{}, c.loaded)
-}
-
-// loadDeployment returns a deployment as it was when the caller's access to it was checked, or else loads it.
-func (a *API) loadDeployment(ctx context.Context, id string) (store.Deployment, error) {
-	loaded, _ := ctx.Value(loadedKey{}).([]store.Deployment)
-	for _, d := range loaded {
-		if *d.Info.DeploymentId == id {
-			return d, nil
-		}
-	}
-	return a.store.Deployment(ctx, id)
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"grapnel/internal/awsapi"
 	"grapnel/internal/awsjson"
 )
 
@@ -16,6 +17,24 @@ func only(pairs ...string) func(action, resource string) error {
 			return nil
 		}
 		return awsjson.Errorf(awsjson.AccessDeniedException, "not %s on %s", action, resource)
+	}
+}
+
+// Every operation asks about its caller, after the shape of its input and before anything else of it.
+func TestNobodyMayDoAnything(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.shop()
+	s.allow = only()
+	for _, operation := range awsapi.Operations {
+		if name, message := s.call(operation.Name, fields{}, nil); name != awsjson.AccessDeniedException {
+			t.Errorf("%s: %s %s", operation.Name, name, message)
+		}
+	}
+	for name, want := range map[any]string{"none": awsjson.AccessDeniedException, "no name": awsjson.AccessDeniedException, 7: awsjson.SerializationException} {
+		if got, message := s.call("GetApplication", fields{"applicationName": name}, nil); got != want {
+			t.Errorf("application %v: %s %s", name, got, message)
+		}
 	}
 }
 

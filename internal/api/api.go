@@ -84,71 +84,71 @@ func New(opts Options) *API {
 
 // Register makes every operation of the API known to the mux.
 func (a *API) Register(mux *awsjson.Mux) {
-	handle(a, mux, "CreateApplication", a.createApplication, (*access).createApplication)
-	handle(a, mux, "GetApplication", a.getApplication, (*access).getApplication)
-	handle(a, mux, "BatchGetApplications", a.batchGetApplications, (*access).batchGetApplications)
-	handle(a, mux, "ListApplications", a.listApplications, (*access).listApplications)
-	handle(a, mux, "UpdateApplication", a.updateApplication, (*access).updateApplication)
-	handle(a, mux, "DeleteApplication", a.deleteApplication, (*access).deleteApplication)
+	handle(a, mux, "CreateApplication", a.createApplication)
+	handle(a, mux, "GetApplication", a.getApplication)
+	handle(a, mux, "BatchGetApplications", a.batchGetApplications)
+	handle(a, mux, "ListApplications", a.listApplications)
+	handle(a, mux, "UpdateApplication", a.updateApplication)
+	handle(a, mux, "DeleteApplication", a.deleteApplication)
 
-	handle(a, mux, "RegisterApplicationRevision", a.registerApplicationRevision, (*access).registerApplicationRevision)
-	handle(a, mux, "GetApplicationRevision", a.getApplicationRevision, (*access).getApplicationRevision)
-	handle(a, mux, "BatchGetApplicationRevisions", a.batchGetApplicationRevisions, (*access).batchGetApplicationRevisions)
-	handle(a, mux, "ListApplicationRevisions", a.listApplicationRevisions, (*access).listApplicationRevisions)
+	handle(a, mux, "RegisterApplicationRevision", a.registerApplicationRevision)
+	handle(a, mux, "GetApplicationRevision", a.getApplicationRevision)
+	handle(a, mux, "BatchGetApplicationRevisions", a.batchGetApplicationRevisions)
+	handle(a, mux, "ListApplicationRevisions", a.listApplicationRevisions)
 
-	handle(a, mux, "CreateDeploymentConfig", a.createDeploymentConfig, (*access).createDeploymentConfig)
-	handle(a, mux, "GetDeploymentConfig", a.getDeploymentConfig, (*access).getDeploymentConfig)
-	handle(a, mux, "ListDeploymentConfigs", a.listDeploymentConfigs, (*access).listDeploymentConfigs)
-	handle(a, mux, "DeleteDeploymentConfig", a.deleteDeploymentConfig, (*access).deleteDeploymentConfig)
+	handle(a, mux, "CreateDeploymentConfig", a.createDeploymentConfig)
+	handle(a, mux, "GetDeploymentConfig", a.getDeploymentConfig)
+	handle(a, mux, "ListDeploymentConfigs", a.listDeploymentConfigs)
+	handle(a, mux, "DeleteDeploymentConfig", a.deleteDeploymentConfig)
 
-	handle(a, mux, "CreateDeploymentGroup", a.createDeploymentGroup, (*access).createDeploymentGroup)
-	handle(a, mux, "GetDeploymentGroup", a.getDeploymentGroup, (*access).getDeploymentGroup)
-	handle(a, mux, "BatchGetDeploymentGroups", a.batchGetDeploymentGroups, (*access).batchGetDeploymentGroups)
-	handle(a, mux, "ListDeploymentGroups", a.listDeploymentGroups, (*access).listDeploymentGroups)
-	handle(a, mux, "UpdateDeploymentGroup", a.updateDeploymentGroup, (*access).updateDeploymentGroup)
-	handle(a, mux, "DeleteDeploymentGroup", a.deleteDeploymentGroup, (*access).deleteDeploymentGroup)
+	handle(a, mux, "CreateDeploymentGroup", a.createDeploymentGroup)
+	handle(a, mux, "GetDeploymentGroup", a.getDeploymentGroup)
+	handle(a, mux, "BatchGetDeploymentGroups", a.batchGetDeploymentGroups)
+	handle(a, mux, "ListDeploymentGroups", a.listDeploymentGroups)
+	handle(a, mux, "UpdateDeploymentGroup", a.updateDeploymentGroup)
+	handle(a, mux, "DeleteDeploymentGroup", a.deleteDeploymentGroup)
 
-	handle(a, mux, "CreateDeployment", a.createDeployment, (*access).createDeployment)
-	handle(a, mux, "GetDeployment", a.getDeployment, (*access).getDeployment)
-	handle(a, mux, "BatchGetDeployments", a.batchGetDeployments, (*access).batchGetDeployments)
-	handle(a, mux, "ListDeployments", a.listDeployments, (*access).listDeployments)
-	handle(a, mux, "StopDeployment", a.stopDeployment, (*access).stopDeployment)
-	handle(a, mux, "ContinueDeployment", a.continueDeployment, (*access).continueDeployment)
-	handle(a, mux, "SkipWaitTimeForInstanceTermination", a.skipWaitTimeForInstanceTermination, (*access).skipWaitTimeForInstanceTermination)
-	handle(a, mux, "PutLifecycleEventHookExecutionStatus", a.putLifecycleEventHookExecutionStatus, (*access).putLifecycleEventHookExecutionStatus)
-	handle(a, mux, "DeleteResourcesByExternalId", a.deleteResourcesByExternalID, (*access).deleteResourcesByExternalID)
+	handle(a, mux, "CreateDeployment", a.createDeployment)
+	handle(a, mux, "GetDeployment", a.getDeployment)
+	handle(a, mux, "BatchGetDeployments", a.batchGetDeployments)
+	handle(a, mux, "ListDeployments", a.listDeployments)
+	handle(a, mux, "StopDeployment", a.stopDeployment)
+	handle(a, mux, "ContinueDeployment", a.continueDeployment)
+	handle(a, mux, "SkipWaitTimeForInstanceTermination", a.skipWaitTimeForInstanceTermination)
+	handle(a, mux, "PutLifecycleEventHookExecutionStatus", a.putLifecycleEventHookExecutionStatus)
+	handle(a, mux, "DeleteResourcesByExternalId", a.deleteResourcesByExternalID)
 
-	handle(a, mux, "ListDeploymentTargets", a.listDeploymentTargets, (*access).listDeploymentTargets)
-	handle(a, mux, "GetDeploymentTarget", a.getDeploymentTarget, (*access).getDeploymentTarget)
-	handle(a, mux, "BatchGetDeploymentTargets", a.batchGetDeploymentTargets, (*access).batchGetDeploymentTargets)
-	handle(a, mux, "ListDeploymentInstances", a.listDeploymentInstances, (*access).listDeploymentInstances)
-	handle(a, mux, "GetDeploymentInstance", a.getDeploymentInstance, (*access).getDeploymentInstance)
-	handle(a, mux, "BatchGetDeploymentInstances", a.batchGetDeploymentInstances, (*access).batchGetDeploymentInstances)
+	handle(a, mux, "ListDeploymentTargets", a.listDeploymentTargets)
+	handle(a, mux, "GetDeploymentTarget", a.getDeploymentTarget)
+	handle(a, mux, "BatchGetDeploymentTargets", a.batchGetDeploymentTargets)
+	handle(a, mux, "ListDeploymentInstances", a.listDeploymentInstances)
+	handle(a, mux, "GetDeploymentInstance", a.getDeploymentInstance)
+	handle(a, mux, "BatchGetDeploymentInstances", a.batchGetDeploymentInstances)
 
-	handle(a, mux, "RegisterOnPremisesInstance", a.registerOnPremisesInstance, (*access).registerOnPremisesInstance)
-	handle(a, mux, "DeregisterOnPremisesInstance", a.deregisterOnPremisesInstance, (*access).deregisterOnPremisesInstance)
-	handle(a, mux, "GetOnPremisesInstance", a.getOnPremisesInstance, (*access).getOnPremisesInstance)
-	handle(a, mux, "BatchGetOnPremisesInstances", a.batchGetOnPremisesInstances, (*access).batchGetOnPremisesInstances)
-	handle(a, mux, "ListOnPremisesInstances", a.listOnPremisesInstances, (*access).listOnPremisesInstances)
-	handle(a, mux, "AddTagsToOnPremisesInstances", a.addTagsToOnPremisesInstances, (*access).addTagsToOnPremisesInstances)
-	handle(a, mux, "RemoveTagsFromOnPremisesInstances", a.removeTagsFromOnPremisesInstances, (*access).removeTagsFromOnPremisesInstances)
+	handle(a, mux, "RegisterOnPremisesInstance", a.registerOnPremisesInstance)
+	handle(a, mux, "DeregisterOnPremisesInstance", a.deregisterOnPremisesInstance)
+	handle(a, mux, "GetOnPremisesInstance", a.getOnPremisesInstance)
+	handle(a, mux, "BatchGetOnPremisesInstances", a.batchGetOnPremisesInstances)
+	handle(a, mux, "ListOnPremisesInstances", a.listOnPremisesInstances)
+	handle(a, mux, "AddTagsToOnPremisesInstances", a.addTagsToOnPremisesInstances)
+	handle(a, mux, "RemoveTagsFromOnPremisesInstances", a.removeTagsFromOnPremisesInstances)
 
-	handle(a, mux, "TagResource", a.tagResource, (*access).tagResource)
-	handle(a, mux, "UntagResource", a.untagResource, (*access).untagResource)
-	handle(a, mux, "ListTagsForResource", a.listTagsForResource, (*access).listTagsForResource)
+	handle(a, mux, "TagResource", a.tagResource)
+	handle(a, mux, "UntagResource", a.untagResource)
+	handle(a, mux, "ListTagsForResource", a.listTagsForResource)
 
-	handle(a, mux, "ListGitHubAccountTokenNames", a.listGitHubAccountTokenNames, (*access).listGitHubAccountTokenNames)
-	handle(a, mux, "DeleteGitHubAccountToken", a.deleteGitHubAccountToken, (*access).deleteGitHubAccountToken)
+	handle(a, mux, "ListGitHubAccountTokenNames", a.listGitHubAccountTokenNames)
+	handle(a, mux, "DeleteGitHubAccountToken", a.deleteGitHubAccountToken)
 }
 
-// handle registers an operation with what its caller has to be allowed: one without an entry in access.go does not compile.
-func handle[In, Out any](a *API, mux *awsjson.Mux, operation string, fn func(context.Context, *In) (*Out, error), need func(*access, *In)) {
+// handle registers an operation, which runs when its caller has been allowed what access.go says.
+func handle[In, Out any](a *API, mux *awsjson.Mux, operation string, fn func(context.Context, *In) (*Out, error)) {
 	awsjson.Handle(mux, awsapi.Target(operation), func(ctx context.Context, in *In) (*Out, error) {
-		caller := &access{ctx: ctx, api: a, operation: operation}
-		if need(caller, in); caller.err != nil {
+		caller := access{ctx: ctx, api: a, operation: operation}
+		if caller.judge(in); caller.err != nil {
 			return nil, caller.err
 		}
-		return fn(caller.context(), in)
+		return fn(ctx, in)
 	})
 }
 

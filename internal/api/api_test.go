@@ -108,8 +108,8 @@ func declared(operation, name string) bool {
 	if operation == "CreateDeployment" && name == awsapi.UnsupportedActionForDeploymentTypeException {
 		return true // what this server cannot do yet
 	}
-	if name == awsjson.AccessDeniedException {
-		return true // any operation may answer this
+	if name == awsjson.AccessDeniedException || name == awsjson.SerializationException {
+		return true // any operation may answer these
 	}
 	return slices.ContainsFunc(awsapi.Operations, func(op awsapi.Operation) bool {
 		return op.Name == operation && slices.Contains(op.Errors, name)

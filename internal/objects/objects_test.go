@@ -29,7 +29,7 @@ type endpoint struct {
 	deny    func(action, key string) error
 }
 
-func newEndpoint(t *testing.T) *endpoint {
+func newEndpoint(t testing.TB) *endpoint {
 	t.Helper()
 	store, err := disk.Open(t.TempDir())
 	if err != nil {

@@ -114,18 +114,21 @@ func (s *Store) delete(bucket, key, version string, when blob.Condition) (blob.O
 	return blob.Object{}, s.remove(base, path)
 }
 
-// precede returns the versions of a key that is about to be written, if the condition holds. Where neither matters what is
-// there is not looked at, so that a damaged file can be replaced.
-func (s *Store) precede(bucket, key string, when blob.Condition) ([]blob.Object, error) {
+// precede returns the version, if there is one, that a write of the key will follow, and checks the condition. Where neither
+// matters what is there is not looked at, so that a damaged file can be replaced.
+func (s *Store) precede(bucket, key string, when blob.Condition) (*blob.Object, error) {
 	versioning, err := s.versioning(bucket)
 	if err != nil || versioning == blob.NeverVersioned && when == (blob.Condition{}) {
 		return nil, err
 	}
-	versions, err := s.versions(bucket, key)
+	latest, err := s.latest(bucket, key)
 	if err != nil {
 		return nil, err
 	}
-	return versions, when.Check(current(versions))
+	if latest == nil || latest.DeleteMarker {
+		return latest, when.Check(blob.Object{}, false)
+	}
+	return latest, when.Check(*latest, true)
 }
 
 // List implements blob.Store.

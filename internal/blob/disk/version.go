@@ -78,7 +78,7 @@ func (s *Store) setVersioning(bucket string, v blob.Versioning) error {
 }
 
 // succeed gives a new version its id and a time later than those before, and keeps the one that it will replace.
-func (s *Store) succeed(bucket string, object *blob.Object, before []blob.Object) error {
+func (s *Store) succeed(bucket string, object, before *blob.Object) error {
 	object.Modified = now()
 	versioning, err := s.versioning(bucket)
 	if err != nil || versioning == blob.NeverVersioned {
@@ -88,18 +88,16 @@ func (s *Store) succeed(bucket string, object *blob.Object, before []blob.Object
 	if versioning == blob.Enabled {
 		object.Version = newID()
 	}
-	if len(before) == 0 {
+	if before == nil {
 		return nil
 	}
-	for _, v := range before {
-		if !object.Modified.After(v.Modified) {
-			object.Modified = v.Modified.Add(time.Millisecond)
-		}
+	if !object.Modified.After(before.Modified) {
+		object.Modified = before.Modified.Add(time.Millisecond)
 	}
-	if before[0].Version == object.Version {
+	if before.Version == object.Version {
 		return nil // the null version is replaced by the new one
 	}
-	return s.keep(bucket, before[0])
+	return s.keep(bucket, *before)
 }
 
 // keep gives the current version, which is about to be replaced, its second name.
@@ -155,15 +153,10 @@ func (s *Store) versions(bucket, key string) ([]blob.Object, error) {
 	}
 	var all []blob.Object
 	// The history is read after the current version: one that is replaced between the two is then seen twice, not never.
-	latest, err := statRecord(path)
-	if gone(err) != nil {
+	if current, err := s.current(bucket, path); err != nil {
 		return nil, err
-	}
-	if err == nil {
-		if latest.Version, err = s.versionOf(bucket, latest); err != nil {
-			return nil, err
-		}
-		all = append(all, latest)
+	} else if current != nil {
+		all = append(all, *current)
 	}
 	older, err := s.readHistory(bucket, key)
 	if err != nil {
@@ -204,6 +197,32 @@ func (s *Store) readHistory(bucket, key string) ([]blob.Object, error) {
 	return versions, nil
 }
 
+// current is the version in objects, if there is one.
+func (s *Store) current(bucket, path string) (*blob.Object, error) {
+	object, err := statRecord(path)
+	if err != nil {
+		return nil, gone(err)
+	}
+	object.Version, err = s.versionOf(bucket, object)
+	return &object, err
+}
+
+// latest is the newest version of a key, if there is one. Where it is in objects no other has to be read.
+func (s *Store) latest(bucket, key string) (*blob.Object, error) {
+	_, path, err := s.locate(bucket, key)
+	if err != nil {
+		return nil, err
+	}
+	if current, err := s.current(bucket, path); current != nil || err != nil {
+		return current, err
+	}
+	older, err := s.readHistory(bucket, key)
+	if err != nil || len(older) == 0 {
+		return nil, err
+	}
+	return &older[0], nil
+}
+
 // versionOf is the version's id: what was stored before the bucket had versions is the null version.
 func (s *Store) versionOf(bucket string, object blob.Object) (string, error) {
 	if object.Version != "" {
@@ -214,14 +233,6 @@ func (s *Store) versionOf(bucket string, object blob.Object) (string, error) {
 		return "", err
 	}
 	return blob.NullVersion, err
-}
-
-// current is the object among the versions of a key, if there is one.
-func current(versions []blob.Object) (object blob.Object, found bool) {
-	if len(versions) == 0 || versions[0].DeleteMarker {
-		return blob.Object{}, false
-	}
-	return versions[0], true
 }
 
 // find opens the record of a version, or of the current object.
@@ -324,7 +335,7 @@ func (s *Store) promote(bucket string, all []blob.Object, base, path string) err
 			return err
 		}
 	}
-	if _, found := current(all[1:]); !found {
+	if len(all) == 1 || all[1].DeleteMarker {
 		return s.remove(base, path)
 	}
 	tmp := filepath.Join(s.tmp(), newID())

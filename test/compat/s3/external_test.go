@@ -84,8 +84,8 @@ func TestExternalMoto(t *testing.T) {
 	limits := blobtest.Limits{Key: fits, Cannot: []string{
 		"abort", "complete again", "multipart refusals", "versions of uploads", // an unknown upload ends in a status of 500
 		"multipart checksums", "round trip", // checksums that came in headers are not told again
-		"odd keys", // as it takes a key for a path
-		"ranges",   // of an empty object
+		"odd keys",                        // as it takes a key for a path
+		"ranges",                          // of an empty object
 		"upgrade to versions", "versions", // null versions and delete markers do not say what they are
 	}}
 	var stores atomic.Int32
