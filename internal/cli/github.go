@@ -39,7 +39,7 @@ func gitHubTokenPut() *cobra.Command {
 					return err
 				}
 				if text = strings.TrimSpace(text); text == "" {
-					return usageError("there is no token in %s", map[bool]string{true: "standard input", false: path}[path == "-"])
+					return usageError("there is no token to store: give it on standard input or in --file")
 				}
 				in.Token = &text
 			}
@@ -53,7 +53,7 @@ func gitHubTokenPut() *cobra.Command {
 }
 
 func gitHubTokenList() *cobra.Command {
-	var asJSON *bool
+	var asJSON bool
 	cmd := remote("list", "List the names of the GitHub tokens", "List the names of the GitHub tokens.", 0,
 		func(cmd *cobra.Command, c *client, _ []string) error {
 			names, in := []string{}, awsapi.ListGitHubAccountTokenNamesInput{}
@@ -67,7 +67,7 @@ func gitHubTokenList() *cobra.Command {
 					break
 				}
 			}
-			if *asJSON {
+			if asJSON {
 				return writeJSON(cmd.OutOrStdout(), names)
 			}
 			for _, name := range names {
@@ -75,6 +75,6 @@ func gitHubTokenList() *cobra.Command {
 			}
 			return nil
 		})
-	asJSON = jsonFlag(cmd)
+	jsonFlag(cmd, &asJSON)
 	return cmd
 }

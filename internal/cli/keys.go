@@ -57,7 +57,7 @@ func oneBefore(ctx context.Context, c *client, user string) ([]accessKey, error)
 // keyCreate is a command that makes an access key; before returns those that it replaces.
 func keyCreate(use, short, long string, before func(context.Context, *client, string) ([]accessKey, error)) *cobra.Command {
 	var path string
-	var asJSON *bool
+	var asJSON bool
 	cmd := remote(use, short, long, 1, func(cmd *cobra.Command, c *client, args []string) error {
 		ctx, user := cmd.Context(), args[0]
 		old, err := before(ctx, c, user)
@@ -72,7 +72,7 @@ func keyCreate(use, short, long string, before func(context.Context, *client, st
 			key.Secret = "" // it has gone where it was wanted
 		}
 		out := cmd.OutOrStdout()
-		if *asJSON {
+		if asJSON {
 			return writeJSON(out, key)
 		}
 		if path != "" {
@@ -86,7 +86,7 @@ func keyCreate(use, short, long string, before func(context.Context, *client, st
 		return nil
 	})
 	cmd.Flags().StringVar(&path, "out", "", "write a credentials file, which must not be there yet, and do not print the secret")
-	asJSON = jsonFlag(cmd)
+	jsonFlag(cmd, &asJSON)
 	return cmd
 }
 
@@ -120,19 +120,19 @@ func (c *client) newKey(ctx context.Context, user, path string) (accessKey, erro
 }
 
 func keyList() *cobra.Command {
-	var asJSON *bool
+	var asJSON bool
 	cmd := remote("list USER", "List the access keys of a user", "List the access keys of a user, without their secrets.", 1,
 		func(cmd *cobra.Command, c *client, args []string) error {
 			keys, err := c.keys(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			if *asJSON {
+			if asJSON {
 				return writeJSON(cmd.OutOrStdout(), keys)
 			}
 			return writeKeys(cmd.OutOrStdout(), keys)
 		})
-	asJSON = jsonFlag(cmd)
+	jsonFlag(cmd, &asJSON)
 	return cmd
 }
 

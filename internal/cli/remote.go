@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"os"
 
@@ -23,12 +22,11 @@ func group(use, short, long string, commands ...*cobra.Command) *cobra.Command {
 			if len(args) == 0 {
 				return cmd.Help()
 			}
-			err := fmt.Errorf("there is no command %q; see: %s --help", args[0], cmd.CommandPath())
 			var names []string
 			for _, c := range cmd.Commands() {
 				names = append(names, c.Name())
 			}
-			return &exitError{exitUsage, errors.New(err.Error() + didYouMean(args[0], names))}
+			return usageError("there is no command %q%s; see: %s --help", args[0], didYouMean(args[0], names), cmd.CommandPath())
 		},
 	}
 	cmd.AddCommand(commands...)
@@ -54,5 +52,7 @@ func usageError(format string, args ...any) error {
 	return &exitError{exitUsage, fmt.Errorf(format, args...)}
 }
 
-// jsonFlag is the flag of commands whose output scripts can read.
-func jsonFlag(cmd *cobra.Command) *bool { return cmd.Flags().Bool("json", false, "print JSON") }
+// jsonFlag adds the flag of commands whose output scripts can read.
+func jsonFlag(cmd *cobra.Command, asJSON *bool) {
+	cmd.Flags().BoolVar(asJSON, "json", false, "print JSON")
+}

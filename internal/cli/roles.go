@@ -103,7 +103,7 @@ func (c *client) account(ctx context.Context) (string, error) {
 }
 
 func roleList() *cobra.Command {
-	var asJSON *bool
+	var asJSON bool
 	cmd := remote("list", "List the roles", "List the roles.", 0, func(cmd *cobra.Command, c *client, _ []string) error {
 		roles := []role{}
 		err := pages(func(marker []string) (string, error) {
@@ -118,7 +118,7 @@ func roleList() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if *asJSON {
+		if asJSON {
 			return writeJSON(cmd.OutOrStdout(), roles)
 		}
 		var rows [][]string
@@ -127,7 +127,7 @@ func roleList() *cobra.Command {
 		}
 		return writeTable(cmd.OutOrStdout(), []string{"NAME", "CREATED", "ARN"}, rows)
 	})
-	asJSON = jsonFlag(cmd)
+	jsonFlag(cmd, &asJSON)
 	return cmd
 }
 
@@ -182,7 +182,7 @@ type session struct {
 func roleAssume() *cobra.Command {
 	var name, path string
 	var length time.Duration
-	var asJSON *bool
+	var asJSON bool
 	cmd := remote("assume ROLE", "Take on a role, and print its keys", `Take on a role, by name or ARN, and print keys for the time of the session.
 
 With --out they go into a credentials file, in place of those of an earlier session: the file that aws_credentials_file of a
@@ -209,7 +209,7 @@ host with iam_session_arn names is renewed so.`, 1,
 				}
 				fmt.Fprintf(out, "The keys are in %s until %s.\n", path, shownTime(s.Expires))
 				return nil
-			case *asJSON:
+			case asJSON:
 				return writeJSON(out, s)
 			}
 			fmt.Fprintf(out, "export AWS_ACCESS_KEY_ID=%s\nexport AWS_SECRET_ACCESS_KEY=%s\nexport AWS_SESSION_TOKEN=%s\n", s.ID, s.Secret, s.Token)
@@ -220,7 +220,7 @@ host with iam_session_arn names is renewed so.`, 1,
 	f.StringVar(&name, "session", defaultSession(), "name of the session, which the audit log shows")
 	f.DurationVar(&length, "for", 0, "how long the keys hold, such as 2h (default: as long as the server says, an hour)")
 	f.StringVar(&path, "out", "", "write a credentials file, and do not print the keys")
-	asJSON = jsonFlag(cmd)
+	jsonFlag(cmd, &asJSON)
 	return cmd
 }
 

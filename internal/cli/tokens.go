@@ -26,7 +26,7 @@ func tokenCreate() *cobra.Command {
 	var name string
 	var tags []string
 	var expires time.Duration
-	var asJSON *bool
+	var asJSON bool
 	cmd := remote("create", "Make a join token and print what to run on the host", "Make a join token, and print the command that makes a machine a host with it. The token is told this once.", 0,
 		func(cmd *cobra.Command, c *client, _ []string) error {
 			in := &awsapi.CreateJoinTokenInput{LifetimeSeconds: new(int64(expires / time.Second))}
@@ -42,7 +42,7 @@ func tokenCreate() *cobra.Command {
 				return err
 			}
 			out := cmd.OutOrStdout()
-			if *asJSON {
+			if asJSON {
 				return writeJSON(out, &made)
 			}
 			fmt.Fprintf(out, "codedeploy-agent join %s --token %s\n", c.endpoint, awsapi.Value(made.Token))
@@ -56,7 +56,7 @@ func tokenCreate() *cobra.Command {
 	f.DurationVar(&expires, "expires", time.Hour, "how long the token can be used, such as 30m or 24h")
 	f.StringArrayVar(&tags, "tag", nil, "KEY=VALUE that the host is tagged with; several are allowed")
 	f.StringVar(&name, "name", "", "the only name that the host may have")
-	asJSON = jsonFlag(cmd)
+	jsonFlag(cmd, &asJSON)
 	return cmd
 }
 
@@ -73,14 +73,14 @@ func parseTags(texts []string) (tags []awsapi.Tag, err error) {
 }
 
 func tokenList() *cobra.Command {
-	var asJSON *bool
+	var asJSON bool
 	cmd := remote("list", "List the join tokens, and which hosts used them", "List the join tokens, newest first, without the tokens themselves.", 0,
 		func(cmd *cobra.Command, c *client, _ []string) error {
 			var got awsapi.ListJoinTokensOutput
 			if err := c.grapnel(cmd.Context(), "ListJoinTokens", &awsapi.ListJoinTokensInput{}, &got); err != nil {
 				return err
 			}
-			if *asJSON {
+			if asJSON {
 				return writeJSON(cmd.OutOrStdout(), &got)
 			}
 			var rows [][]string
@@ -92,7 +92,7 @@ func tokenList() *cobra.Command {
 			}
 			return writeTable(cmd.OutOrStdout(), []string{"ID", "STATE", "NAME", "TAGS", "EXPIRES", "MADE BY"}, rows)
 		})
-	asJSON = jsonFlag(cmd)
+	jsonFlag(cmd, &asJSON)
 	return cmd
 }
 

@@ -57,14 +57,14 @@ func userCreate() *cobra.Command {
 }
 
 func userList() *cobra.Command {
-	var asJSON *bool
+	var asJSON bool
 	cmd := remote("list", "List the users, those of hosts among them", "List the users. Hosts have users too: theirs have the path /AWS/CodeDeploy/.", 0,
 		func(cmd *cobra.Command, c *client, _ []string) error {
 			users, err := c.users(cmd.Context())
 			if err != nil {
 				return err
 			}
-			if *asJSON {
+			if asJSON {
 				return writeJSON(cmd.OutOrStdout(), users)
 			}
 			var rows [][]string
@@ -73,7 +73,7 @@ func userList() *cobra.Command {
 			}
 			return writeTable(cmd.OutOrStdout(), []string{"NAME", "PATH", "CREATED", "ARN"}, rows)
 		})
-	asJSON = jsonFlag(cmd)
+	jsonFlag(cmd, &asJSON)
 	return cmd
 }
 
@@ -112,7 +112,7 @@ type userView struct {
 }
 
 func userShow() *cobra.Command {
-	var asJSON *bool
+	var asJSON bool
 	cmd := remote("show NAME", "Show a user, its keys and its policies", "Show a user, its keys and the names of its policies.", 1,
 		func(cmd *cobra.Command, c *client, args []string) error {
 			view, err := c.userView(cmd.Context(), args[0])
@@ -120,7 +120,7 @@ func userShow() *cobra.Command {
 				return err
 			}
 			out := cmd.OutOrStdout()
-			if *asJSON {
+			if asJSON {
 				return writeJSON(out, view)
 			}
 			err = writeTable(out, nil, [][]string{
@@ -132,7 +132,7 @@ func userShow() *cobra.Command {
 			fmt.Fprintln(out)
 			return writeKeys(out, view.Keys)
 		})
-	asJSON = jsonFlag(cmd)
+	jsonFlag(cmd, &asJSON)
 	return cmd
 }
 
@@ -230,13 +230,13 @@ func (p policies) remove(ctx context.Context, c *client, owner, name string) err
 
 func policyCommand(p policies) *cobra.Command {
 	owner := strings.ToUpper(p.of)
-	var asJSON *bool
+	var asJSON bool
 	list := remote("list "+owner, "List the policies of a "+p.of, "List the policies of a "+p.of+".", 1, func(cmd *cobra.Command, c *client, args []string) error {
 		names, err := p.list(cmd.Context(), c, args[0])
 		if err != nil {
 			return err
 		}
-		if *asJSON {
+		if asJSON {
 			return writeJSON(cmd.OutOrStdout(), names)
 		}
 		for _, name := range names {
@@ -244,7 +244,7 @@ func policyCommand(p policies) *cobra.Command {
 		}
 		return nil
 	})
-	asJSON = jsonFlag(list)
+	jsonFlag(list, &asJSON)
 	return group("policy", "What a "+p.of+" may do", "Policies are documents in IAM's policy language: what is allowed and denied, on which resources.",
 		remote("put "+owner+" NAME FILE", "Store or replace a policy from a file; - reads standard input", "Store or replace a policy. FILE holds the document; - reads it from standard input.", 3,
 			func(cmd *cobra.Command, c *client, args []string) error {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"math"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -38,21 +37,12 @@ type sourceKey struct{}
 // ServeHTTP serves awsapi.JoinPath. Nobody has checked who sends the request: the token is the credential.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	source := s.Source(r)
-	if wait := s.wrong.Wait(network(source), time.Now()); wait > 0 {
+	if wait := s.wrong.Wait(ratelimit.Network(source), time.Now()); wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
 		awsjson.WriteError(w, awsjson.Errorf(awsjson.ThrottlingException, "Too many wrong join tokens came from %s; try again in a minute.", source))
 		return
 	}
 	s.joining.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), sourceKey{}, source)))
-}
-
-// network is what counts of an address: whoever has one of IPv6 has the 2^64 of its network.
-func network(source string) netip.Addr {
-	ip, err := netip.ParseAddr(source)
-	if err != nil || ip.Unmap().Is4() {
-		return ip.Unmap()
-	}
-	return netip.PrefixFrom(ip.WithZone(""), 64).Masked().Addr()
 }
 
 // join lets a host join. The user that it will sign as has no policy: what a host may do it may do as a host.
@@ -86,7 +76,7 @@ func (s *Service) token(ctx context.Context, text string) (store.JoinToken, erro
 	}
 	if !matches(token.Secret, secret) {
 		source, _ := ctx.Value(sourceKey{}).(string)
-		s.wrong.Take(network(source), time.Now())
+		s.wrong.Take(ratelimit.Network(source), time.Now())
 		s.Log.Warn("somebody tried to join with a wrong token", "source", source, "request", awsjson.RequestID(ctx))
 		return token, awsjson.Errorf(awsjson.AccessDeniedException, "This join token is not good here: it was deleted, or it is of another server. Make one with \"grapnel token create\".")
 	}

@@ -3,6 +3,7 @@
 package ratelimit
 
 import (
+	"net/netip"
 	"sync"
 	"time"
 
@@ -69,6 +70,18 @@ func (t *Table[K]) bucket(sender K) *rate.Limiter {
 	bucket := rate.NewLimiter(rate.Limit(t.limit.PerSecond), t.limit.Burst)
 	t.buckets[sender] = bucket
 	return bucket
+}
+
+// Network is what counts of a sender's address, for tables by address: whoever has one IPv6 address has the 2^64 of its
+// network. What is no address is the zero one.
+func Network(address string) netip.Addr {
+	ip, _ := netip.ParseAddr(address)
+	ip = ip.Unmap().WithZone("")
+	if ip.Is6() {
+		network, _ := ip.Prefix(64) // has no error for an IPv6 address
+		return network.Addr()
+	}
+	return ip
 }
 
 // sampled is how many buckets are looked at for the one to drop. Looking at all would make each new sender cost more the

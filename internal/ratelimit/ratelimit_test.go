@@ -66,6 +66,17 @@ func TestATableThatIsFullForgetsTheIdle(t *testing.T) {
 	})
 }
 
+func TestNetwork(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]string{
+		"192.0.2.7": "192.0.2.7", "::ffff:192.0.2.7": "192.0.2.7", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::", "fe80::1%eth0": "fe80::", "@": "invalid IP",
+	} {
+		if got := ratelimit.Network(address).String(); got != want {
+			t.Errorf("%s counts as %s, want %s", address, got, want)
+		}
+	}
+}
+
 func BenchmarkTake(b *testing.B) {
 	table := ratelimit.New[string](ratelimit.Limit{PerSecond: 1e12, Burst: 1e9}, 100)
 	for b.Loop() {

@@ -103,17 +103,6 @@ type proof struct {
 	key  string
 }
 
-// newProof takes the address that a request comes from. Whoever has one IPv6 address has the 2^64 of its network.
-func newProof(source, key string) proof {
-	from, _ := netip.ParseAddr(source) // what is no address is all one
-	from = from.Unmap().WithZone("")
-	if from.Is6() {
-		network, _ := from.Prefix(64) // has no error for an IPv6 address
-		from = network.Addr()
-	}
-	return proof{from, key}
-}
-
 // proofs remembers some of the proofs that there were. The zero value is ready.
 type proofs struct {
 	mu    sync.RWMutex

@@ -62,11 +62,8 @@ func join(ctx context.Context, o options, out io.Writer) error {
 		}
 	}
 	h.say("The server accepts its key.")
-	if err := h.forgetAttempt(); err != nil {
-		return err
-	}
 	h.begin(ctx)
-	return nil
+	return h.forgetAttempt() // last: until then the same command begins the agent, too
 }
 
 // register has the server make this machine a host, and writes what it answers.

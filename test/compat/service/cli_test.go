@@ -3,10 +3,12 @@ package service
 import (
 	"archive/zip"
 	"bytes"
+	"context"
 	"crypto/rand"
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -25,6 +27,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/google/go-cmp/cmp"
+
+	"grapnel/internal/server"
 )
 
 // cli is the aws CLI with nothing but endpoint, region and credentials in its environment. What it calls goes through a proxy
@@ -279,5 +283,49 @@ func TestECSDeploy(t *testing.T) {
 	}
 	if err == nil || !strings.Contains(complaint, "Failed to create deployment") || !strings.Contains(complaint, "ECS") {
 		t.Errorf("the user is told: %v %s", err, complaint)
+	}
+}
+
+// TestAgentBucket reads the agent as `aws deploy install` and scripts written for AWS do: signed by a host, by path and by the
+// name of the bucket, in each region, with ranges and conditions.
+//
+// service.md 15: K270
+func TestAgentBucket(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	ok(t, os.WriteFile(filepath.Join(dir, "install"), []byte("#!/bin/sh\nserved_from='@BASE@'\n"), 0o755))
+	w := start(t, func(o *server.Options) { o.Packages, o.Domain = dir, "grapnel.test" })
+	h := w.host("web-1")
+	address := strings.TrimPrefix(w.url, "http://")
+	_, port, _ := net.SplitHostPort(address)
+	styles := map[string]*s3.Client{
+		address: w.s3(h.creds),
+		"aws-codedeploy-eu-west-1.grapnel.test:" + port: s3.New(s3.Options{
+			Region: "eu-west-1", BaseEndpoint: aws.String("http://grapnel.test:" + port), Credentials: static(h.creds), RetryMaxAttempts: 1,
+			HTTPClient: &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, network, address)
+			}}},
+		}),
+	}
+	bucket, key := aws.String("aws-codedeploy-eu-west-1"), aws.String("latest/install")
+	for host, client := range styles {
+		want := "#!/bin/sh\nserved_from='http://" + host + "/latest'\n"
+		out := must(client.GetObject(t.Context(), &s3.GetObjectInput{Bucket: bucket, Key: key}))(t)
+		script, err := io.ReadAll(out.Body)
+		ok(t, err)
+		equal(t, "the script", string(script), want)
+		head := must(client.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: bucket, Key: key}))(t)
+		equal(t, "its length", *head.ContentLength, int64(len(want)))
+		equal(t, "its ETag", *head.ETag, *out.ETag)
+		part := must(client.GetObject(t.Context(), &s3.GetObjectInput{Bucket: bucket, Key: key, Range: aws.String("bytes=2-8")}))(t)
+		script, err = io.ReadAll(part.Body)
+		ok(t, err)
+		equal(t, "a range", string(script), "/bin/sh")
+		_, err = client.GetObject(t.Context(), &s3.GetObjectInput{Bucket: bucket, Key: key, IfMatch: aws.String("other")})
+		fails(t, err, "PreconditionFailed")
+		_, err = client.GetObject(t.Context(), &s3.GetObjectInput{Bucket: bucket, Key: aws.String("latest/codedeploy-agent.msi")})
+		fails(t, err, "NoSuchKey")
+		_, err = client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: bucket, Key: key, Body: strings.NewReader("x")})
+		fails(t, err, "AccessDenied")
 	}
 }
