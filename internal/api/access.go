@@ -1,10 +1,13 @@
 package api
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 
 	"grapnel/internal/awsapi"
+	"grapnel/internal/awsjson"
 	"grapnel/internal/store"
 )
 
@@ -181,28 +184,37 @@ func (c *access) named(arn *string) {
 	c.needs(c.operation, *arn)
 }
 
-// deployment is the group of a deployment. Of one that does not exist it is all groups; and who may not see a deployment
-// hears what he would hear if it did not exist, not which group it belongs to.
+// deployment is the group of a deployment. Who may not see a deployment hears the same as of one that does not exist, and
+// not which group it belongs to.
 func (c *access) deployment(id *string) {
 	if c.err != nil {
 		return
 	}
-	anywhere := c.api.arns.group(nil, nil)
 	d, err := c.load(awsapi.Value(id))
-	if isMissing(err) {
-		c.needs(c.operation, anywhere)
+	switch {
+	case isMissing(err):
+		c.err = c.unseen(id)
 		return
-	}
-	if err != nil {
+	case err != nil:
 		c.err = fmt.Errorf("find the group of deployment %s: %w", *id, err)
 		return
 	}
-	c.err = c.ask(c.operation, c.api.arns.group(d.Info.ApplicationName, d.Info.DeploymentGroupName))
-	if c.err != nil {
-		if err := c.ask(c.operation, anywhere); err != nil {
-			c.err = err
-		}
+	group := c.api.arns.group(d.Info.ApplicationName, d.Info.DeploymentGroupName)
+	c.err = c.ask(c.operation, group)
+	if c.err != nil && c.ask("GetDeployment", group) != nil {
+		// Who is denied this group alone may see all others: to him it is no secret.
+		c.err = cmp.Or(c.unseen(id), c.err)
 	}
+}
+
+// unseen asks about a deployment of which the caller cannot know the group: whether the action is allowed on all groups.
+func (c *access) unseen(id *string) error {
+	err := c.ask(c.operation, c.api.arns.group(nil, nil))
+	if refused := (*awsjson.Error)(nil); errors.As(err, &refused) {
+		return failure(refused.Name, "%s. The resource stands for the group of deployment %s, if there is one: a right on that group is enough.",
+			refused.Message, awsapi.Value(id))
+	}
+	return err
 }
 
 func (c *access) load(id string) (store.Deployment, error) {

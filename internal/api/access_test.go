@@ -56,8 +56,17 @@ func TestAccessLeaksNoDeployment(t *testing.T) {
 	s.allow = only("GetDeployment deploymentgroup:other/prod")
 	_, existing := s.call("GetDeployment", fields{"deploymentId": id}, nil)
 	_, missing := s.call("GetDeployment", fields{"deploymentId": unknown}, nil)
-	if existing != missing || strings.Contains(existing, "shop") {
+	if existing != strings.ReplaceAll(missing, unknown, id) || strings.Contains(existing, "shop") {
 		t.Errorf("a foreign one: %q, an unknown one: %q", existing, missing)
+	}
+
+	s.allow = only("GetDeployment deploymentgroup:shop/prod")
+	if _, message := s.call("StopDeployment", fields{"deploymentId": id}, nil); message != "not codedeploy:StopDeployment on "+prefix+"deploymentgroup:shop/prod" {
+		t.Errorf("what one may see and not stop: %s", message)
+	}
+	s.allow = only("StopDeployment deploymentgroup:*/*")
+	if name, message := s.call("StopDeployment", fields{"deploymentId": id}, nil); name != awsjson.AccessDeniedException || !strings.Contains(message, "shop/prod") {
+		t.Errorf("an exception from the right on all: %s", message)
 	}
 
 	s.allow = only("GetDeployment deploymentgroup:*/*")

@@ -145,7 +145,7 @@ func (l *Limits) named(name string) *int {
 // limited replaces a quota's error of the store by the operation's own.
 func limited(err error, name, remedy string) error {
 	if full := (*store.QuotaError)(nil); errors.As(err, &full) {
-		return failure(name, "There can be %d %s at most; %s, or have the operator of the server raise the limit.", full.Most, full.What, remedy)
+		return failure(name, "The limit on %s is %d; %s, or have the operator of the server raise it.", full.What, full.Most, remedy)
 	}
 	return err
 }

@@ -53,18 +53,14 @@ func filter(in *awsapi.ListAuditRecordsInput) (store.AuditFilter, error) {
 // filterAction reads the pattern of an action: whole, or with a * at its end.
 func filterAction(f *store.AuditFilter, pattern string) error {
 	prefix, open := strings.CutSuffix(pattern, "*")
-	service, operation, named := strings.Cut(prefix, ":")
 	switch {
 	case pattern == "" || pattern == "*":
-	case !named || strings.Contains(prefix, "*"):
+	case !strings.Contains(prefix, ":") || strings.Contains(prefix, "*"):
 		return invalid("action is %q; it must look like codedeploy:CreateDeployment, or iam:* with a star at the end.", pattern)
-	case !open:
-		f.Action = pattern
+	case open:
+		f.Prefix = prefix
 	default:
-		f.Service = service
-		if operation != "" {
-			f.Prefix = prefix
-		}
+		f.Action = pattern
 	}
 	return nil
 }

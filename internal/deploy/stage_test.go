@@ -23,7 +23,7 @@ type heldDecision struct {
 
 // verbs are the commands of a scenario.
 var verbs = map[string]func(*stage, command) (string, error){
-	"group":    (*stage).group,    // hosts=9 min-healthy=FLEET_PERCENT:50 events=.. rollback=failure,stop,alarm last-good=d-0 ..
+	"group":    (*stage).group,    // hosts=9 min-healthy=FLEET_PERCENT:50 events=.. rollback=failure,stop,alarm last-good=d-0 excess=3/2 ..
 	"phase":    (*stage).phase,    // one more phase: hosts=h1..h3 min-healthy=.. events=.. delay=5m approval
 	"decide":   (*stage).decide,   // decide and commit
 	"look":     (*stage).look,     // decide, hold the decision back
@@ -204,6 +204,11 @@ func (st *stage) group(c command) (string, error) {
 		return "", err
 	}
 	plan := Plan{Phases: []Phase{phase}, Limit: limit}
+	if excess := c.set["excess"]; excess != "" {
+		if _, err := fmt.Sscanf(excess, "%d/%d", &plan.Excess.Selected, &plan.Excess.Most); err != nil {
+			return "", err
+		}
+	}
 	for event := range strings.SplitSeq(c.set["rollback"], ",") {
 		switch event {
 		case "failure":

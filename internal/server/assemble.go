@@ -86,7 +86,7 @@ func (s *Server) assemble(ctx context.Context, identities *auth.Auth, key *seal.
 	open := s.newOpen(registry, records.anonymous(joins))
 	rt := &router{
 		open: open, auth: identities, verifier: &sigv4.Verifier{MaxBody: maxJSONBody}, limits: newLimits(s.opts.RateLimit, registry),
-		audit: records, region: s.opts.Region, log: s.opts.Log,
+		audit: records, source: s.opts.source, region: s.opts.Region, log: s.opts.Log,
 	}
 	rt.services = map[string]service{
 		"codedeploy": {handler: operations, refuse: rt.refuseJSON, target: awsapi.Prefix, audited: true, requestID: requestID},

@@ -56,8 +56,8 @@ func (a auditor) anonymous(next http.Handler) http.Handler {
 		id := awsjson.UUID()
 		w.Header().Set(requestID, id)
 		r = a.begin(r, auth.Identity{}, "", id)
-		rec, ok := w.(*recorder)
-		if ok {
+		if rec, ok := w.(*recorder); ok {
+			rec.service, rec.operation = awsapi.GrapnelService, "Join"
 			defer a.end(r, rec)
 		}
 		next.ServeHTTP(w, r)

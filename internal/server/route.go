@@ -74,6 +74,7 @@ type router struct {
 	verifier *sigv4.Verifier
 	limits   *limits
 	audit    auditor
+	source   func(*http.Request) string // the address that a request comes from
 	region   string
 	log      *slog.Logger
 }
@@ -195,7 +196,7 @@ func (rt *router) admit(r *http.Request, q *sigv4.Request, svc service, request 
 // no more than to count it.
 func (rt *router) authenticate(r *http.Request, q *sigv4.Request) (*http.Request, auth.Identity, error) {
 	now := time.Now()
-	claim := proof{ratelimit.Network(rt.audit.source(r)), q.Scope.AccessKeyID}
+	claim := proof{ratelimit.Network(rt.source(r)), q.Scope.AccessKeyID}
 	if err := rt.limits.claim(claim, now); err != nil {
 		return nil, auth.Identity{}, err
 	}

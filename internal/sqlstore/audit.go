@@ -1,8 +1,10 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,10 +40,9 @@ func insertAudit(t *tx, records ...awsapi.AuditRecord) error {
 		}
 	}
 	for _, r := range records {
-		service, _, _ := strings.Cut(r.Action, ":")
-		_, err := t.exec(`INSERT INTO audit (at, who, name, access_key, source, service, action, resources, request_id, result, message)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
-			micros(r.Time.Time), r.Who, lastPart(r.Who), r.AccessKey, r.Source, service, r.Action, document{r.Resources}, r.RequestId, r.Result, r.Message)
+		_, err := t.exec(`INSERT INTO audit (at, who, name, access_key, source, action, resources, request_id, result, message)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+			micros(r.Time.Time), r.Who, lastPart(r.Who), r.AccessKey, r.Source, r.Action, document{r.Resources}, r.RequestId, r.Result, r.Message)
 		if err != nil {
 			return fmt.Errorf("store the audit record: %w", err)
 		}
@@ -58,7 +59,54 @@ func (s *Store) AppendAudit(ctx context.Context, records []awsapi.AuditRecord) e
 }
 
 // AuditRecords implements store.AuditLog.
-func (s *Store) AuditRecords(ctx context.Context, f store.AuditFilter) ([]awsapi.AuditRecord, error) {
+func (s *Store) AuditRecords(ctx context.Context, f store.AuditFilter) (records []awsapi.AuditRecord, err error) {
+	err = s.view(ctx, func(t *tx) error {
+		records, err = auditRecords(t, f)
+		return err
+	})
+	return records, err
+}
+
+// auditRecords selects in the order of places, by an index that leads to the rows wanted whatever else there is. A prefix has no
+// such index: the actions that begin with it are looked up, of which there are few, and what each has is put together.
+func auditRecords(t *tx, f store.AuditFilter) ([]awsapi.AuditRecord, error) {
+	if f.Prefix == "" {
+		return selectAudit(t, f)
+	}
+	actions, err := actionsWith(t, f.Prefix)
+	if err != nil {
+		return nil, err
+	}
+	var all []awsapi.AuditRecord
+	for _, action := range actions {
+		f.Action = action
+		some, err := selectAudit(t, f)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+	}
+	slices.SortFunc(all, func(a, b awsapi.AuditRecord) int {
+		if f.Oldest {
+			a, b = b, a
+		}
+		return cmp.Compare(b.Place, a.Place)
+	})
+	return all[:min(int64(len(all)), limited(f.Limit))], nil
+}
+
+// actionsWith returns the recorded actions that begin with prefix, going from one to the next in the index.
+func actionsWith(t *tx, prefix string) (actions []string, err error) {
+	for last := ""; ; {
+		last, err = one(t, column[string], `SELECT coalesce(min(action), '') FROM audit WHERE action >= $1 AND action > $2`, prefix, last)
+		if err != nil || !strings.HasPrefix(last, prefix) {
+			return actions, err
+		}
+		actions = append(actions, last)
+	}
+}
+
+func selectAudit(t *tx, f store.AuditFilter) ([]awsapi.AuditRecord, error) {
 	var c conditions
 	if f.After > 0 {
 		c.add(`place > ?`, f.After)
@@ -72,22 +120,18 @@ func (s *Store) AuditRecords(ctx context.Context, f store.AuditFilter) ([]awsapi
 	if strings.Contains(f.Who, "/") {
 		c.add(`who = ?`, f.Who)
 	}
-	if f.Service != "" {
-		c.add(`service = ?`, f.Service)
-	}
 	if f.Action != "" {
 		c.add(`action = ?`, f.Action)
 	}
-	if f.Prefix != "" {
-		c.add(`substr(action, 1, ?) = ?`, len(f.Prefix), f.Prefix)
-	}
 	// Places and times grow together, but for requests that were served at once: those around the edge are looked at one by
-	// one, so that the scan needs no other index than that of the place.
+	// one, so that the rest needs no other order than that of places.
 	if !f.Since.IsZero() {
-		c.add(`at >= ? AND place >= (SELECT min(place) FROM (SELECT place FROM audit WHERE at >= ? ORDER BY at LIMIT 1000) AS edge)`, micros(f.Since), micros(f.Since))
+		c.add(`at >= ? AND place >= (SELECT min(place) FROM (SELECT place FROM audit WHERE at >= ? ORDER BY at LIMIT 1000) AS edge)`,
+			micros(f.Since), micros(f.Since))
 	}
 	if !f.Until.IsZero() {
-		c.add(`at < ? AND place <= (SELECT max(place) FROM (SELECT place FROM audit WHERE at < ? ORDER BY at DESC LIMIT 1000) AS edge)`, micros(f.Until), micros(f.Until))
+		c.add(`at < ? AND place <= (SELECT max(place) FROM (SELECT place FROM audit WHERE at < ? ORDER BY at DESC LIMIT 1000) AS edge)`,
+			micros(f.Until), micros(f.Until))
 	}
 	order := ` ORDER BY place DESC`
 	if f.Oldest {
@@ -95,7 +139,7 @@ func (s *Store) AuditRecords(ctx context.Context, f store.AuditFilter) ([]awsapi
 	}
 	where, args := c.where()
 	args = append(args, limited(f.Limit))
-	return readList(ctx, s, scanAudit, `SELECT place, at, who, access_key, source, action, resources, request_id, result, message FROM audit`+
+	return list(t, scanAudit, `SELECT place, at, who, access_key, source, action, resources, request_id, result, message FROM audit`+
 		where+order+fmt.Sprintf(` LIMIT $%d`, len(args)), args...)
 }
 

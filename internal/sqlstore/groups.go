@@ -16,7 +16,7 @@ func (s *Store) CreateGroup(ctx context.Context, g store.Group) error {
 	application, name := awsapi.Value(g.Info.ApplicationName), awsapi.Value(g.Info.DeploymentGroupName)
 	err := s.update(ctx, func(t *tx) error {
 		room := []quota{{
-			what: "deployment groups", most: s.Quotas.Groups, args: []any{application},
+			what: "deployment groups of an application", most: s.Quotas.Groups, args: []any{application},
 			count: `SELECT count(*) FROM deployment_groups WHERE application_id = (SELECT id FROM applications WHERE name = $1)`,
 		}}
 		return t.within(room, func() error { return insertGroup(t, g) })

@@ -114,9 +114,8 @@ type AuditFilter struct {
 	After, Before int64     // places, both exclusive
 	Oldest        bool      // first; else the newest
 	Who           string    // an ARN, or its part after the last slash
-	Service       string    // the part of the action before the colon
 	Action        string    // whole
-	Prefix        string    // of the action, within Service
+	Prefix        string    // of the action
 	Since, Until  time.Time // the first inclusive, the second not
 	Limit         int
 }

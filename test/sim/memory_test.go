@@ -130,6 +130,11 @@ func (m *memory) OpenBundles(context.Context, string) ([]awsapi.S3Location, erro
 	return nil, nil
 }
 
+// GroupGitHubToken finds none: no bundle of a world lies at GitHub.
+func (m *memory) GroupGitHubToken(context.Context, string) (store.GitHubToken, error) {
+	return store.GitHubToken{}, store.ErrNotFound
+}
+
 func (m *memory) GroupHealth(_ context.Context, group string) ([]store.TargetHealth, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

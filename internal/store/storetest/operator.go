@@ -291,12 +291,15 @@ func auditLog(t *testing.T, s store.Store) {
 		"21":    {Before: places["3"]},
 		"431":   {Who: "ann"},
 		"41":    {Who: ann},
-		"531":   {Service: "iam"},
+		"531":   {Prefix: "iam:"},
+		"53":    {Prefix: "iam:", Limit: 2},
+		"135":   {Prefix: "iam:", Oldest: true},
+		" ":     {Prefix: "iam:D"},
 		"51":    {Action: "iam:CreateUser"},
-		"3":     {Service: "iam", Prefix: "iam:CreateA"},
+		"3":     {Prefix: "iam:CreateAccessKey"},
 		"543":   {Since: after(3 * time.Minute)},
 		"21 ":   {Until: after(3 * time.Minute)},
-		"":      {Since: after(time.Hour)},
+		"  ":    {Since: after(time.Hour)},
 	} {
 		got, err := s.AuditRecords(ctx, f)
 		ok(t, err)

@@ -8,7 +8,6 @@ CREATE TABLE audit (
     name       TEXT COLLATE "C" NOT NULL, -- its part after the last slash
     access_key TEXT COLLATE "C" NOT NULL,
     source     TEXT COLLATE "C" NOT NULL,
-    service    TEXT COLLATE "C" NOT NULL, -- the part of the action before the colon
     action     TEXT COLLATE "C" NOT NULL,
     resources  TEXT COLLATE "C" NOT NULL,
     request_id TEXT COLLATE "C" NOT NULL,
@@ -17,7 +16,6 @@ CREATE TABLE audit (
 );
 CREATE INDEX audit_at ON audit (at);
 CREATE INDEX audit_name ON audit (name, place);
-CREATE INDEX audit_service ON audit (service, place);
 CREATE INDEX audit_action ON audit (action, place);
 
 CREATE TABLE join_tokens (

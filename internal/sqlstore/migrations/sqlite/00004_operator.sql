@@ -8,7 +8,6 @@ CREATE TABLE audit (
     name       TEXT NOT NULL, -- its part after the last slash
     access_key TEXT NOT NULL,
     source     TEXT NOT NULL,
-    service    TEXT NOT NULL, -- the part of the action before the colon
     action     TEXT NOT NULL,
     resources  TEXT NOT NULL,
     request_id TEXT NOT NULL,
@@ -17,7 +16,6 @@ CREATE TABLE audit (
 ) STRICT;
 CREATE INDEX audit_at ON audit (at);
 CREATE INDEX audit_name ON audit (name, place);
-CREATE INDEX audit_service ON audit (service, place);
 CREATE INDEX audit_action ON audit (action, place);
 
 CREATE TABLE join_tokens (
