@@ -42,12 +42,16 @@ func (s *Store) commit(bucket, key string, when blob.Condition, body func(io.Wri
 		return blob.Object{}, err
 	}
 	defer s.writing.lock(path)()
-	before, err := s.precede(bucket, key, when)
+	versioning, err := s.versioning(bucket) // once: it may be turned on meanwhile
+	if err != nil {
+		return blob.Object{}, err
+	}
+	before, err := s.precede(bucket, key, versioning, when)
 	if err != nil {
 		return blob.Object{}, err
 	}
 	object.Key = key
-	if err := s.succeed(bucket, &object, before); err != nil {
+	if err := s.succeed(bucket, versioning, &object, before); err != nil {
 		return blob.Object{}, err
 	}
 	if err := d.finish(object); err != nil {
@@ -108,7 +112,7 @@ func (s *Store) delete(bucket, key, version string, when blob.Condition) (blob.O
 		return s.mark(bucket, key, when)
 	}
 	defer s.writing.lock(path)()
-	if _, err := s.precede(bucket, key, when); err != nil {
+	if _, err := s.precede(bucket, key, versioning, when); err != nil {
 		return blob.Object{}, err
 	}
 	return blob.Object{}, s.remove(base, path)
@@ -116,10 +120,9 @@ func (s *Store) delete(bucket, key, version string, when blob.Condition) (blob.O
 
 // precede returns the version, if there is one, that a write of the key will follow, and checks the condition. Where neither
 // matters what is there is not looked at, so that a damaged file can be replaced.
-func (s *Store) precede(bucket, key string, when blob.Condition) (*blob.Object, error) {
-	versioning, err := s.versioning(bucket)
-	if err != nil || versioning == blob.NeverVersioned && when == (blob.Condition{}) {
-		return nil, err
+func (s *Store) precede(bucket, key string, versioning blob.Versioning, when blob.Condition) (*blob.Object, error) {
+	if versioning == blob.NeverVersioned && when == (blob.Condition{}) {
+		return nil, nil
 	}
 	latest, err := s.latest(bucket, key)
 	if err != nil {

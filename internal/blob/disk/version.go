@@ -78,11 +78,10 @@ func (s *Store) setVersioning(bucket string, v blob.Versioning) error {
 }
 
 // succeed gives a new version its id and a time later than those before, and keeps the one that it will replace.
-func (s *Store) succeed(bucket string, object, before *blob.Object) error {
+func (s *Store) succeed(bucket string, versioning blob.Versioning, object, before *blob.Object) error {
 	object.Modified = now()
-	versioning, err := s.versioning(bucket)
-	if err != nil || versioning == blob.NeverVersioned {
-		return err
+	if versioning == blob.NeverVersioned {
+		return nil
 	}
 	object.Version = blob.NullVersion
 	if versioning == blob.Enabled {
