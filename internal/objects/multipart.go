@@ -192,7 +192,7 @@ func (c *call) completeUpload() error {
 		XMLName xml.Name      `xml:"CompleteMultipartUpload"`
 		Parts   []partElement `xml:"Part"`
 	}
-	if err := readXML(computed(clientBody{c.r.Body}, maxXML, ""), &request); errors.Is(err, io.EOF) {
+	if err := readXML(computed(clientBody{c.r.Body}, maxParts, ""), &request); errors.Is(err, io.EOF) {
 		return errMalformed
 	} else if err != nil {
 		return err

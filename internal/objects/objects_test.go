@@ -204,7 +204,11 @@ func TestBadXML(t *testing.T) {
 	e := newEndpoint(t)
 	many := "<Delete>" + strings.Repeat("<Object><Key>k</Key></Object>", 1001) + "</Delete>"
 	large := "<Delete>" + strings.Repeat(" ", 1<<20) + "</Delete>"
+	part := "<Part><PartNumber>10000</PartNumber><ETag>&quot;" + strings.Repeat("e", 32) + "&quot;</ETag><ChecksumSHA256>" +
+		strings.Repeat("c", 44) + "</ChecksumSHA256></Part>"
+	parts := "<CompleteMultipartUpload>" + strings.Repeat(part, blob.MaxParts) + "</CompleteMultipartUpload>"
 	for _, tt := range []struct{ method, url, body, want string }{
+		{"POST", "/bundles/k?uploadId=X", parts, "NoSuchUpload"},
 		{"POST", "/bundles?delete", "", "MalformedXML"},
 		{"POST", "/bundles?delete", "<Delete>", "MalformedXML"},
 		{"POST", "/bundles?delete", "<Delete/>", "MalformedXML"},

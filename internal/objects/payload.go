@@ -179,8 +179,11 @@ func (c *checksummed) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// maxXML limits a request's XML body, in bytes.
-const maxXML = 1 << 20
+// Limits of XML bodies, in bytes.
+const (
+	maxXML   = 1 << 20
+	maxParts = 4 << 20 // of a list of blob.MaxParts parts with the longest checksums
+)
 
 // readXML reads a payload into document. An empty one is io.EOF.
 func readXML(p *payload, document any) error {

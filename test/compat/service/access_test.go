@@ -1,5 +1,7 @@
 package service
 
+//lint:file-ignore SA1019 the older calls are called on purpose: clients make them
+
 import (
 	"context"
 	"encoding/json"

@@ -1,5 +1,7 @@
 package service
 
+//lint:file-ignore SA1019 the older calls are called on purpose: clients make them
+
 import (
 	"context"
 	"database/sql"
@@ -100,7 +102,7 @@ func TestTargetsBeforeTheStart(t *testing.T) {
 	fails(t, err, "DeploymentNotStartedException")
 	_, err = w.BatchGetDeploymentTargets(ctx, &codedeploy.BatchGetDeploymentTargetsInput{DeploymentId: aws.String(id), TargetIds: []string{"web-1"}})
 	fails(t, err, "DeploymentNotStartedException")
-	_, err = w.ListDeploymentInstances(ctx, &codedeploy.ListDeploymentInstancesInput{DeploymentId: aws.String(id)}) //nolint:staticcheck // the older call
+	_, err = w.ListDeploymentInstances(ctx, &codedeploy.ListDeploymentInstancesInput{DeploymentId: aws.String(id)})
 	fails(t, err, "DeploymentNotStartedException")
 }
 
@@ -225,28 +227,28 @@ func (w *world) countsAreRight(deployment string) {
 func (w *world) olderCalls(id, elsewhere string, all []string) {
 	t, ctx := w.t, w.t.Context()
 	t.Helper()
-	list := must(w.ListDeploymentInstances(ctx, &codedeploy.ListDeploymentInstancesInput{ //nolint:staticcheck // the older call
+	list := must(w.ListDeploymentInstances(ctx, &codedeploy.ListDeploymentInstancesInput{
 		DeploymentId: &id, InstanceStatusFilter: []types.InstanceStatus{types.InstanceStatusSkipped}}))(t)
 	equal(t, "T154: instances", list.InstancesList, all[1:])
 	want := w.target(id, all[0])
 	for _, name := range []string{all[0], *want.TargetArn, "arn:aws:ec2:us-east-1:123456789012:instance/" + all[0]} {
-		one := must(w.GetDeploymentInstance(ctx, &codedeploy.GetDeploymentInstanceInput{DeploymentId: &id, InstanceId: &name}))(t).InstanceSummary //nolint:staticcheck // the older call
+		one := must(w.GetDeploymentInstance(ctx, &codedeploy.GetDeploymentInstanceInput{DeploymentId: &id, InstanceId: &name}))(t).InstanceSummary
 		equal(t, "T154: instance", []any{*one.InstanceId, string(one.Status), len(one.LifecycleEvents), *one.LastUpdatedAt},
 			[]any{all[0], string(want.Status), len(want.LifecycleEvents), *want.LastUpdatedAt})
 	}
-	batch := must(w.BatchGetDeploymentInstances(ctx, &codedeploy.BatchGetDeploymentInstancesInput{ //nolint:staticcheck // the older call
+	batch := must(w.BatchGetDeploymentInstances(ctx, &codedeploy.BatchGetDeploymentInstancesInput{
 		DeploymentId: &id, InstanceIds: []string{all[2], "web-9"}}))(t)
 	if len(batch.InstancesSummary) != 1 || *batch.InstancesSummary[0].InstanceId != all[2] || !strings.Contains(*batch.ErrorMessage, "web-9") {
 		t.Errorf("T154: batch of a known and an unknown one: %+v, %q", batch.InstancesSummary, *batch.ErrorMessage)
 	}
-	_, err := w.GetDeploymentInstance(ctx, &codedeploy.GetDeploymentInstanceInput{DeploymentId: &id, InstanceId: aws.String("web-9")}) //nolint:staticcheck // the older call
+	_, err := w.GetDeploymentInstance(ctx, &codedeploy.GetDeploymentInstanceInput{DeploymentId: &id, InstanceId: aws.String("web-9")})
 	fails(t, err, "InstanceDoesNotExistException")
 
-	_, err = w.ListDeploymentInstances(ctx, &codedeploy.ListDeploymentInstancesInput{DeploymentId: &elsewhere}) //nolint:staticcheck // the older call
+	_, err = w.ListDeploymentInstances(ctx, &codedeploy.ListDeploymentInstancesInput{DeploymentId: &elsewhere})
 	fails(t, err, "InvalidComputePlatformException")
-	_, err = w.GetDeploymentInstance(ctx, &codedeploy.GetDeploymentInstanceInput{DeploymentId: &elsewhere, InstanceId: aws.String("i-1")}) //nolint:staticcheck // the older call
+	_, err = w.GetDeploymentInstance(ctx, &codedeploy.GetDeploymentInstanceInput{DeploymentId: &elsewhere, InstanceId: aws.String("i-1")})
 	fails(t, err, "InvalidComputePlatformException")
-	_, err = w.BatchGetDeploymentInstances(ctx, &codedeploy.BatchGetDeploymentInstancesInput{DeploymentId: &elsewhere, InstanceIds: []string{"i-1"}}) //nolint:staticcheck // the older call
+	_, err = w.BatchGetDeploymentInstances(ctx, &codedeploy.BatchGetDeploymentInstancesInput{DeploymentId: &elsewhere, InstanceIds: []string{"i-1"}})
 	fails(t, err, "InvalidComputePlatformException")
 }
 

@@ -1,5 +1,7 @@
 package service
 
+//lint:file-ignore SA1019 the older calls are called on purpose: clients make them
+
 import (
 	"context"
 	"database/sql"
@@ -150,11 +152,11 @@ func (w *world) listers() map[string]lister {
 			return page(out, err, func() ([]string, *string) { return out.DeploymentGroups, out.NextToken })
 		}},
 		"ListDeploymentInstances": {3, true, func(ctx context.Context, token *string, narrow bool) ([]string, *string, error) {
-			in := &codedeploy.ListDeploymentInstancesInput{DeploymentId: aws.String(manyTargets), NextToken: token} //nolint:staticcheck // the older call
+			in := &codedeploy.ListDeploymentInstancesInput{DeploymentId: aws.String(manyTargets), NextToken: token}
 			if narrow {
 				in.InstanceStatusFilter = []types.InstanceStatus{types.InstanceStatusPending}
 			}
-			out, err := w.ListDeploymentInstances(ctx, in) //nolint:staticcheck // the older call
+			out, err := w.ListDeploymentInstances(ctx, in)
 			return page(out, err, func() ([]string, *string) { return out.InstancesList, out.NextToken })
 		}},
 		"ListDeployments": {3, true, func(ctx context.Context, token *string, narrow bool) ([]string, *string, error) {
