@@ -89,6 +89,7 @@ func (a *API) deleteGitHubAccountToken(
 	if err != nil {
 		return nil, err
 	}
+	store.AuditOf(ctx).Note("codedeploy:DeleteGitHubAccountToken", a.arns.gitHubToken(name))
 	if err := a.store.DeleteGitHubToken(ctx, name); err != nil {
 		return nil, instead(err, store.ErrNotFound, gitHubTokenDoesNotExist(name), "delete GitHub token "+name)
 	}

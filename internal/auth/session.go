@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"grapnel/internal/audit"
 	"grapnel/internal/policy"
 	"grapnel/internal/sigv4"
 	"grapnel/internal/store"
@@ -62,6 +63,7 @@ func tokenName(accessKeyID string) string { return "session/" + accessKeyID }
 // AssumeRole starts a session of the role with this ARN for somebody. A *DeniedError when they may not, or there is no such
 // role: only who may take it on learns that it exists. *SessionTooLongError.
 func (a *Auth) AssumeRole(ctx context.Context, who Identity, arn, session string, length time.Duration) (Temporary, error) {
+	audit.Note(ctx, ActionAssumeRole, arn)
 	role, err := a.store.Role(ctx, arn[strings.LastIndexByte(arn, '/')+1:])
 	if err == nil && a.RoleARN(role) != arn {
 		err = store.ErrNotFound

@@ -170,6 +170,23 @@ func TestAuditOfObjects(t *testing.T) {
 	}
 }
 
+// What somebody does in a role is theirs to answer for: who took it on is on record, and with what key the session signs.
+func TestAuditOfSessions(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	w.role("ci")
+	session, arn := w.session("ci", "build-7")
+	taken := w.recorded("sts:AssumeRole", result("ok"))
+	if diff := cmp.Diff([]string{"arn:aws:iam::" + account + ":role/ci"}, taken.Resources); diff != "" || taken.AccessKey != w.root.AccessKeyID {
+		t.Errorf("access key %s, resources (-want +got):\n%s", taken.AccessKey, diff)
+	}
+	_, err := w.as(session).DeleteApplication(t.Context(), &codedeploy.DeleteApplicationInput{ApplicationName: aws.String("shop")})
+	ok(t, err)
+	if did := w.recorded("codedeploy:DeleteApplication", result("ok")); did.Who != arn || did.AccessKey != session.AccessKeyID {
+		t.Errorf("got %+v", did)
+	}
+}
+
 // X-Forwarded-For counts only when a trusted proxy says it.
 func TestAuditSource(t *testing.T) {
 	t.Parallel()
