@@ -12,13 +12,16 @@ import (
 
 // CreateDeployment implements store.Deployments.
 func (s *Store) CreateDeployment(ctx context.Context, d store.Deployment) error {
-	return s.update(ctx, func(t *tx) error {
+	return s.updateNoticing(ctx, func(t *tx) (noticed bool, err error) {
 		room := []quota{
 			{what: "deployments under way", most: s.Quotas.Deployments, count: `SELECT count(*) FROM deployments WHERE live`},
 			{what: "instances in deployments under way", most: s.Quotas.Targets, count: `SELECT count(*) FROM deployments d
 				JOIN targets t ON t.deployment_id = d.id WHERE d.live`},
 		}
-		return t.within(room, func() error { return insertDeployment(t, d) })
+		if err := t.within(room, func() error { return insertDeployment(t, d) }); err != nil {
+			return false, err
+		}
+		return s.notice(t, awsapi.Value(d.Info.DeploymentId), d.Notices())
 	})
 }
 

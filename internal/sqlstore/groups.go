@@ -28,10 +28,10 @@ func insertGroup(t *tx, g store.Group) error {
 	if err := touchConfig(t, g); err != nil {
 		return err
 	}
-	err := exists(t.must(`INSERT INTO deployment_groups (id, application_id, name, config, info, tags)
-		SELECT $1, id, $3, $4, $5, $6 FROM applications WHERE name = $2`,
+	err := exists(t.must(`INSERT INTO deployment_groups (id, application_id, name, config, info, tags, triggered)
+		SELECT $1, id, $3, $4, $5, $6, $7 FROM applications WHERE name = $2`,
 		awsapi.Value(g.Info.DeploymentGroupId), awsapi.Value(g.Info.ApplicationName), awsapi.Value(g.Info.DeploymentGroupName),
-		awsapi.Value(g.Info.DeploymentConfigName), document{settings(g.Info)}, document{g.Tags}))
+		awsapi.Value(g.Info.DeploymentConfigName), document{settings(g.Info)}, document{g.Tags}, len(g.Info.TriggerConfigurations) > 0))
 	if err != nil {
 		return err
 	}
@@ -151,9 +151,10 @@ func (s *Store) UpdateGroup(ctx context.Context, application, name string, g sto
 		if err := touchConfig(t, g); err != nil {
 			return err
 		}
-		err = exists(t.must(`UPDATE deployment_groups SET name = $3, config = $4, info = $5, tags = $6, version = version + 1`+inApplication,
+		err = exists(t.must(`UPDATE deployment_groups SET name = $3, config = $4, info = $5, tags = $6, triggered = $7,
+				version = version + 1`+inApplication,
 			application, name, awsapi.Value(g.Info.DeploymentGroupName), awsapi.Value(g.Info.DeploymentConfigName),
-			document{settings(g.Info)}, document{g.Tags}))
+			document{settings(g.Info)}, document{g.Tags}, len(g.Info.TriggerConfigurations) > 0))
 		if err != nil {
 			return err
 		}

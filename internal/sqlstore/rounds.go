@@ -48,19 +48,24 @@ func scanState(row scanner) (s deploy.State, err error) {
 
 // Commit implements store.Rounds.
 func (s *Store) Commit(ctx context.Context, r store.Round) error {
-	return s.update(ctx, func(t *tx) error {
+	return s.updateNoticing(ctx, func(t *tx) (noticed bool, err error) {
 		for _, step := range []func(*tx, store.Round) error{
-			moveDeployment, moveTargets, settleWork, issueWork, concludeGroup,
+			moveDeployment, moveTargets, settleWork, issueWork, concludeGroup, replaceDeployment,
 		} {
 			if err := step(t, r); err != nil {
-				return fmt.Errorf("commit round %d of deployment %s: %w", r.State.Version, r.State.ID, err)
+				return false, fmt.Errorf("commit round %d of deployment %s: %w", r.State.Version, r.State.ID, err)
 			}
 		}
-		if r.Rollback == nil {
-			return nil
-		}
-		return insertDeployment(t, *r.Rollback)
+		return s.notice(t, r.State.ID, r.Notices())
 	})
+}
+
+// replaceDeployment stores the rollback that takes the place of the ended deployment.
+func replaceDeployment(t *tx, r store.Round) error {
+	if r.Rollback == nil {
+		return nil
+	}
+	return insertDeployment(t, *r.Rollback)
 }
 
 // statusAfter is the status of the deployment after the round.

@@ -32,6 +32,9 @@ type Store struct {
 	identities  atomic.Uint64 // see IdentityVersion
 	// Quotas are set before the store is used; the zero value bounds nothing.
 	Quotas store.Quotas
+	// Noticed is told after a write that notices wait to be taken; it must not block. It is set before the store is used.
+	// Without it, no notices are queued: nobody would send them.
+	Noticed func()
 }
 
 var _ store.Store = (*Store)(nil)

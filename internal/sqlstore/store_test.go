@@ -42,4 +42,9 @@ func conform(t *testing.T, open func(t *testing.T) *Store) {
 		s.Quotas = q
 		return s
 	})
+	storetest.RunNotices(t, func(t *testing.T, noticed func()) store.Store {
+		s := open(t)
+		s.Noticed = noticed
+		return s
+	})
 }

@@ -438,6 +438,7 @@ type Store interface {
 	JoinTokens
 	GitHubTokens
 	AuditLog
+	Notices
 	Ping(ctx context.Context) error
 	Close() error
 }
