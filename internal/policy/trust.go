@@ -62,10 +62,10 @@ func (m object) principals() ([]string, error) {
 	}
 	var kinds object
 	if err := json.Unmarshal(value, &kinds); err != nil {
-		return nil, errors.New(`Principal must be "*" or an object such as {"AWS": "123456789012"}`)
+		return nil, errors.New(`the Principal must be "*" or an object such as {"AWS": "123456789012"}`)
 	}
 	if err := kinds.only("AWS", "Service"); err != nil {
-		return nil, fmt.Errorf("Principal: %w", err)
+		return nil, fmt.Errorf("in the Principal: %w", err)
 	}
 	if _, err := kinds.list("Service"); err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -93,4 +94,51 @@ func TestExternalMoto(t *testing.T) {
 		open := newExternal(t, client, url, fmt.Sprintf("external-%d", stores.Add(1)))
 		return open(), open
 	})
+}
+
+// TestExternalStart: what is wrong with an external store is told at the start, with what to do.
+func TestExternalStart(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, false)
+	newExternal(t, newClient(s), s.URL, "external")
+	for name, tt := range map[string]struct {
+		change func(*external.Options)
+		want   string
+	}{
+		"secret":  {func(o *external.Options) { o.SecretAccessKey = "wrong" }, "check GRAPNEL_BUNDLES_ACCESS_KEY_ID"},
+		"key":     {func(o *external.Options) { o.AccessKeyID = "AKIAUNKNOWNUNKNOWN00" }, "check GRAPNEL_BUNDLES_ACCESS_KEY_ID"},
+		"bucket":  {func(o *external.Options) { o.Bucket = "absent" }, "make the bucket there"},
+		"address": {func(o *external.Options) { o.Endpoint = "http://127.0.0.1:1" }, "check --bundles-endpoint"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := external.Options{
+				Bucket: "external", Endpoint: s.URL, Region: region, AccessKeyID: accessKey, SecretAccessKey: secretKey, Spool: t.TempDir(),
+			}
+			tt.change(&o)
+			_, err := external.Open(t.Context(), o)
+			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), o.SecretAccessKey) {
+				t.Errorf("got error %v, want one with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// TestExternalDown: a store that has gone is a reason to try again, and not one to believe that there is no bundle.
+func TestExternalDown(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, false)
+	store := newExternal(t, newClient(s), s.URL, "external")()
+	if err := store.CreateBucket(t.Context(), bucket); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	_, err := store.Stat(t.Context(), bucket, "k", "")
+	if !errors.Is(err, blob.ErrUnavailable) {
+		t.Errorf("stat: %v", err)
+	}
+	_, err = store.Put(t.Context(), bucket, "k", strings.NewReader("x"), &blob.Attributes{}, blob.Condition{})
+	if !errors.Is(err, blob.ErrUnavailable) {
+		t.Errorf("put: %v", err)
+	}
 }
