@@ -30,7 +30,7 @@ type Store interface {
 	Complete(ctx context.Context, work string, status deploy.WorkStatus, d deploy.Diagnostics, at time.Time) error
 }
 
-// Options are the settings of an API. All but Deregistered and Limits are needed.
+// Options are the settings of an API. All but Deregistered, TryTrigger and Limits are needed.
 type Options struct {
 	Store     Store
 	Region    string                  // in ARNs
@@ -43,6 +43,8 @@ type Options struct {
 	Authorize func(ctx context.Context, action, resource string) error
 	// Deregistered tells the host protocol that a host's polls are to end; nil means that nobody is told.
 	Deregistered func(host string)
+	// TryTrigger sends the topic of a new trigger a first message, and says why it does not take it; nil means that none is sent.
+	TryTrigger func(ctx context.Context, group awsapi.DeploymentGroupInfo, trigger awsapi.TriggerConfig) error
 	// Limits are those that the operations check; the store has been given the Quotas among them.
 	Limits Limits
 }
@@ -56,6 +58,7 @@ type API struct {
 	wake         func(string)
 	authorize    func(ctx context.Context, action, resource string) error
 	deregistered func(string)
+	tryTrigger   func(ctx context.Context, group awsapi.DeploymentGroupInfo, trigger awsapi.TriggerConfig) error
 	predefined   map[string]awsapi.DeploymentConfigInfo
 	limits       Limits
 }
@@ -70,11 +73,15 @@ func New(opts Options) *API {
 		wake:         opts.Wake,
 		authorize:    opts.Authorize,
 		deregistered: opts.Deregistered,
+		tryTrigger:   opts.TryTrigger,
 		predefined:   map[string]awsapi.DeploymentConfigInfo{},
 		limits:       opts.Limits.complete(),
 	}
 	if a.deregistered == nil {
 		a.deregistered = func(string) {}
+	}
+	if a.tryTrigger == nil {
+		a.tryTrigger = func(context.Context, awsapi.DeploymentGroupInfo, awsapi.TriggerConfig) error { return nil }
 	}
 	for _, c := range planner.Predefined() {
 		a.predefined[*c.DeploymentConfigName] = c

@@ -21,7 +21,9 @@ func (a arns) group(application, name *string) string {
 func (a arns) config(name *string) string { return a.prefix() + "deploymentconfig:" + orAny(name) }
 
 // instance is the ARN of an on-premises instance, as policies name it.
-func (a arns) instance(name *string) string { return a.prefix() + "instance/" + orAny(name) }
+func (a arns) instance(name *string) string {
+	return awsapi.InstanceARN(a.region, a.account, orAny(name))
+}
 
 func orAny(name *string) string {
 	if awsapi.Value(name) == "" {
@@ -30,13 +32,8 @@ func orAny(name *string) string {
 	return *name
 }
 
-// target is the ARN of a host that is a target: only instances of EC2 have a name that begins with i-.
-func (a arns) target(id string) string {
-	if strings.HasPrefix(id, "i-") {
-		return "arn:aws:ec2:" + a.region + ":" + a.account + ":instance/" + id
-	}
-	return a.instance(&id)
-}
+// target is the ARN of a host that is a target.
+func (a arns) target(id string) string { return awsapi.TargetARN(a.region, a.account, id) }
 
 // instanceID returns the id in the ARN of an instance, of EC2 or on-premises; an id that is none stays as it is.
 func instanceID(value string) string {

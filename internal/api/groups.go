@@ -46,11 +46,36 @@ func (a *API) createDeploymentGroup(ctx context.Context, in *awsapi.CreateDeploy
 	if err := a.checkGroup(ctx, info, settings); err != nil {
 		return nil, err
 	}
+	if err := a.tryTriggers(ctx, info, nil); err != nil {
+		return nil, err
+	}
 	err = a.store.CreateGroup(ctx, store.Group{Info: info, Tags: in.Tags})
 	if err := groupNotStored(err, info, applicationDoesNotExist(application)); err != nil {
 		return nil, err
 	}
 	return &awsapi.CreateDeploymentGroupOutput{DeploymentGroupId: info.DeploymentGroupId}, nil
+}
+
+// tryTriggers sends a test message to each topic that a trigger of the group names, unless one of those before did: it has
+// taken one then (service.md 2.5).
+func (a *API) tryTriggers(ctx context.Context, group awsapi.DeploymentGroupInfo, before []awsapi.TriggerConfig) error {
+	tried := map[string]bool{}
+	for _, t := range before {
+		tried[awsapi.Value(t.TriggerTargetArn)] = true
+	}
+	for _, t := range group.TriggerConfigurations {
+		topic := awsapi.Value(t.TriggerTargetArn)
+		if tried[topic] {
+			continue
+		}
+		tried[topic] = true
+		if err := a.tryTrigger(ctx, group, t); err != nil {
+			return failure(awsapi.InvalidTriggerConfigException,
+				"The topic %s of trigger %s did not take a test message: %v. Make it take the messages of this server, or leave the trigger out.",
+				topic, awsapi.Value(t.TriggerName), err)
+		}
+	}
+	return nil
 }
 
 // groupNotStored says why the store did not take a group; gone is the answer when what the group belongs to has been deleted
@@ -214,9 +239,13 @@ func (a *API) changeGroup(ctx context.Context, application, name, newName string
 	if err != nil {
 		return err
 	}
+	before := group.Info.TriggerConfigurations
 	group.Info.DeploymentGroupName = &newName
 	settings.apply(&group.Info)
 	if err := a.checkGroup(ctx, group.Info, settings); err != nil {
+		return err
+	}
+	if err := a.tryTriggers(ctx, group.Info, before); err != nil {
 		return err
 	}
 	err = a.store.UpdateGroup(ctx, application, name, group)

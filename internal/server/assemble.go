@@ -47,10 +47,14 @@ func (s *Server) assemble(ctx context.Context, identities *auth.Auth, key *seal.
 		Store: s.store, Signer: signer, Sealer: key, Region: s.opts.Region, Account: s.opts.AccountID, Wake: s.engine.Wake,
 		Logs: s.logs, Log: s.opts.Log,
 	})
+	tryTrigger, err := s.openNotices(ctx)
+	if err != nil {
+		return nil, err
+	}
 	operations := awsjson.NewMux(awsjson.Options{BodyLimit: maxJSONBody, Log: s.opts.Log})
 	codedeploy := api.New(api.Options{
 		Store: s.store, Region: s.opts.Region, AccountID: s.opts.AccountID, TokenKey: key.Derive("page-tokens"), Wake: s.engine.Wake,
-		Deregistered: func(name string) { s.hosts.Issued([]string{name}) }, Sealer: key, Limits: s.opts.Limits,
+		Deregistered: func(name string) { s.hosts.Issued([]string{name}) }, Sealer: key, Limits: s.opts.Limits, TryTrigger: tryTrigger,
 		Authorize: func(ctx context.Context, action, resource string) error {
 			err := identities.Allow(ctx, auth.FromContext(ctx), action, resource)
 			if denied := (*auth.DeniedError)(nil); errors.As(err, &denied) {

@@ -31,6 +31,7 @@ type Options struct {
 	Packages  string // folder of the agent's packages; "" for the usual places, see packages.Find
 
 	ExternalBundles ExternalBundles
+	SNS             SNS
 
 	TLSCert, TLSKey string // PEM files
 	TLS             string // "self-signed" keeps a certificate authority of its own in DataDir/tls
@@ -86,6 +87,9 @@ func (o *Options) check() error {
 			"--tls-cert with --tls-key, or --insecure when something in front of the server speaks TLS", o.Listen)
 	}
 	if err := o.ExternalBundles.check(o.Insecure); err != nil {
+		return err
+	}
+	if err := o.SNS.check(o.Insecure); err != nil {
 		return err
 	}
 	return o.checkPackages()

@@ -22,6 +22,7 @@ import (
 	"grapnel/internal/engine"
 	"grapnel/internal/hosts"
 	"grapnel/internal/logs"
+	"grapnel/internal/notify"
 	"grapnel/internal/seal"
 	"grapnel/internal/sigv4"
 	"grapnel/internal/sqlstore"
@@ -50,7 +51,8 @@ type Server struct {
 	hosts    *hosts.Service
 	logs     *logs.Service
 	audit    *audit.Log
-	chain    [][]byte // of certificates, in DER, as clients are shown it; nil without TLS
+	notices  *notify.Sender // nil when there is nobody to send them to
+	chain    [][]byte       // of certificates, in DER, as clients are shown it; nil without TLS
 	root     sigv4.Credentials
 	draining atomic.Bool
 }
@@ -185,6 +187,9 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stopEngine()
 	group.Go(func() error { return s.engine.Run(engineCtx) })
 	group.Go(func() error { return s.audit.Run(engineCtx) })
+	if s.notices != nil {
+		group.Go(func() error { return s.notices.Run(engineCtx) })
+	}
 	group.Go(func() error { return s.hosts.Run(running) })
 	group.Go(func() error { return s.logs.Run(running) })
 	group.Go(func() error { return s.reapUploads(running) })
