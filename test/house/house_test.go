@@ -75,7 +75,8 @@ func arrows(t *testing.T) map[string][]string {
 	return table
 }
 
-// TestImports holds the imports between our packages to the arrows in CONTRIBUTING.md: what is absent there is forbidden.
+// TestImports holds the imports between our packages to the arrows in CONTRIBUTING.md: what is absent there is forbidden. A
+// star stands for every package.
 func TestImports(t *testing.T) {
 	t.Parallel()
 	table := arrows(t)
@@ -91,7 +92,7 @@ func TestImports(t *testing.T) {
 		}
 		seen[from] = true
 		for _, i := range p.Imports {
-			if to := short(i); strings.HasPrefix(i, module) && !slices.Contains(allowed, to) {
+			if to := short(i); strings.HasPrefix(i, module) && !slices.Contains(allowed, to) && !slices.Contains(allowed, "*") {
 				t.Errorf("%s imports %s, an arrow that CONTRIBUTING.md does not have: a need for a new one is a design question (docs/design)", from, to)
 			}
 		}
