@@ -93,6 +93,13 @@ func (c *access) unseen(id *string) error {
 	return err
 }
 
+// MayRead returns nil if the caller, who is in the context, may get the deployment, for services that show more of it.
+func (a *API) MayRead(ctx context.Context, deployment string) error {
+	caller := access{ctx: ctx, api: a, operation: "GetDeployment"}
+	caller.deployment(&deployment)
+	return caller.err
+}
+
 func (c *access) load(id string) (store.Deployment, error) {
 	if !deploymentIDPattern.MatchString(id) {
 		return store.Deployment{}, store.ErrNotFound
