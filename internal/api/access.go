@@ -11,130 +11,6 @@ import (
 	"grapnel/internal/store"
 )
 
-// judge is the table: on what the caller of an operation needs its action, and what else (service.md 13). It is asked
-// before the input is validated (service.md 2.1), so names may be missing or malformed: a malformed one is a part of the
-// ARN like any other, a missing one leaves a wildcard in its place.
-func (c *access) judge(input any) {
-	switch in := input.(type) {
-	case *awsapi.CreateApplicationInput:
-		c.application(in.ApplicationName)
-	case *awsapi.GetApplicationInput:
-		c.application(in.ApplicationName)
-	case *awsapi.BatchGetApplicationsInput, *awsapi.ListApplicationsInput:
-		c.application(nil)
-	case *awsapi.DeleteApplicationInput:
-		c.application(in.ApplicationName)
-	case *awsapi.UpdateApplicationInput:
-		c.application(in.ApplicationName)
-		if awsapi.Value(in.NewApplicationName) != "" {
-			c.application(in.NewApplicationName)
-		}
-
-	case *awsapi.RegisterApplicationRevisionInput:
-		c.application(in.ApplicationName)
-	case *awsapi.GetApplicationRevisionInput:
-		c.application(in.ApplicationName)
-	case *awsapi.BatchGetApplicationRevisionsInput:
-		c.application(in.ApplicationName)
-	case *awsapi.ListApplicationRevisionsInput:
-		c.application(nil)
-
-	case *awsapi.CreateDeploymentConfigInput:
-		c.config(in.DeploymentConfigName)
-	case *awsapi.GetDeploymentConfigInput:
-		c.config(in.DeploymentConfigName)
-	case *awsapi.ListDeploymentConfigsInput:
-		c.config(nil)
-	case *awsapi.DeleteDeploymentConfigInput:
-		c.config(in.DeploymentConfigName)
-
-	case *awsapi.CreateDeploymentGroupInput:
-		c.group(in.ApplicationName, in.DeploymentGroupName)
-	case *awsapi.GetDeploymentGroupInput:
-		c.group(in.ApplicationName, in.DeploymentGroupName)
-	case *awsapi.ListDeploymentGroupsInput:
-		c.group(in.ApplicationName, nil)
-	case *awsapi.DeleteDeploymentGroupInput:
-		c.group(in.ApplicationName, in.DeploymentGroupName)
-	case *awsapi.BatchGetDeploymentGroupsInput:
-		for _, name := range entries(in.DeploymentGroupNames, c.api.limits.BatchApplications) {
-			c.group(in.ApplicationName, &name)
-		}
-	case *awsapi.UpdateDeploymentGroupInput:
-		c.group(in.ApplicationName, in.CurrentDeploymentGroupName)
-		if awsapi.Value(in.NewDeploymentGroupName) != "" {
-			c.group(in.ApplicationName, in.NewDeploymentGroupName)
-		}
-
-	case *awsapi.CreateDeploymentInput:
-		c.group(in.ApplicationName, in.DeploymentGroupName)
-		if in.OverrideAlarmConfiguration != nil {
-			c.needs("UpdateDeploymentGroup", c.api.arns.group(in.ApplicationName, in.DeploymentGroupName))
-		}
-		if config := c.configOf(in); config != nil {
-			c.needs("GetDeploymentConfig", c.api.arns.config(config))
-		}
-		c.needsEither("RegisterApplicationRevision", "GetApplicationRevision", c.api.arns.application(in.ApplicationName))
-	case *awsapi.GetDeploymentInput:
-		c.deployment(in.DeploymentId)
-	case *awsapi.ListDeploymentsInput:
-		c.group(in.ApplicationName, in.DeploymentGroupName)
-	case *awsapi.StopDeploymentInput:
-		c.deployment(in.DeploymentId)
-	case *awsapi.ContinueDeploymentInput:
-		c.deployment(in.DeploymentId)
-	case *awsapi.SkipWaitTimeForInstanceTerminationInput:
-		c.instance(nil)
-	case *awsapi.PutLifecycleEventHookExecutionStatusInput:
-		c.deployment(in.DeploymentId)
-	case *awsapi.DeleteResourcesByExternalIdInput:
-		c.everything()
-	case *awsapi.BatchGetDeploymentsInput:
-		for _, id := range entries(in.DeploymentIds, c.api.limits.BatchDeployments) {
-			c.deployment(&id)
-		}
-
-	case *awsapi.ListDeploymentTargetsInput:
-		c.deployment(in.DeploymentId)
-	case *awsapi.GetDeploymentTargetInput:
-		c.deployment(in.DeploymentId)
-	case *awsapi.BatchGetDeploymentTargetsInput:
-		c.deployment(in.DeploymentId)
-	case *awsapi.ListDeploymentInstancesInput:
-		c.deployment(in.DeploymentId)
-	case *awsapi.GetDeploymentInstanceInput:
-		c.deployment(in.DeploymentId)
-	case *awsapi.BatchGetDeploymentInstancesInput:
-		c.deployment(in.DeploymentId)
-
-	case *awsapi.RegisterOnPremisesInstanceInput:
-		c.instance(in.InstanceName)
-	case *awsapi.DeregisterOnPremisesInstanceInput:
-		c.instance(in.InstanceName)
-	case *awsapi.GetOnPremisesInstanceInput:
-		c.instance(in.InstanceName)
-	case *awsapi.BatchGetOnPremisesInstancesInput, *awsapi.ListOnPremisesInstancesInput:
-		c.everything()
-	case *awsapi.AddTagsToOnPremisesInstancesInput:
-		c.instances(in.InstanceNames)
-	case *awsapi.RemoveTagsFromOnPremisesInstancesInput:
-		c.instances(in.InstanceNames)
-
-	case *awsapi.TagResourceInput:
-		c.named(in.ResourceArn)
-	case *awsapi.UntagResourceInput:
-		c.named(in.ResourceArn)
-	case *awsapi.ListTagsForResourceInput:
-		c.named(in.ResourceArn)
-
-	case *awsapi.ListGitHubAccountTokenNamesInput, *awsapi.DeleteGitHubAccountTokenInput:
-		c.everything()
-
-	default:
-		c.err = fmt.Errorf("access.go does not say who may call %s", c.operation)
-	}
-}
-
 // access is one call whose caller is being asked about. After the first refusal it asks no more.
 type access struct {
 	ctx       context.Context
@@ -217,11 +93,30 @@ func (c *access) unseen(id *string) error {
 	return err
 }
 
+// MayRead returns nil if the caller, who is in the context, may get the deployment, for services that show more of it.
+func (a *API) MayRead(ctx context.Context, deployment string) error {
+	caller := access{ctx: ctx, api: a, operation: "GetDeployment"}
+	caller.deployment(&deployment)
+	return caller.err
+}
+
 func (c *access) load(id string) (store.Deployment, error) {
 	if !deploymentIDPattern.MatchString(id) {
 		return store.Deployment{}, store.ErrNotFound
 	}
 	return c.api.store.Deployment(c.ctx, id)
+}
+
+// createDeployment needs more than the right on the group: for what the call overrides, uses and may register.
+func (c *access) createDeployment(in *awsapi.CreateDeploymentInput) {
+	c.group(in.ApplicationName, in.DeploymentGroupName)
+	if in.OverrideAlarmConfiguration != nil {
+		c.needs("UpdateDeploymentGroup", c.api.arns.group(in.ApplicationName, in.DeploymentGroupName))
+	}
+	if config := c.configOf(in); config != nil {
+		c.needs("GetDeploymentConfig", c.api.arns.config(config))
+	}
+	c.needsEither("RegisterApplicationRevision", "GetApplicationRevision", c.api.arns.application(in.ApplicationName))
 }
 
 // configOf names the config that a deployment is to have: that of the call, or else its group's. It is nil when there is

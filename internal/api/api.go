@@ -2,7 +2,7 @@
 //
 // An operation checks its input in the order of service.md 2.1 (each field alone, then what it names, then how fields go
 // together, then conflicts), and stores settings or facts. It never decides what a deployment does next: after storing a
-// fact it wakes the engine. Before an operation runs, access.go says what its caller has to be allowed.
+// fact it wakes the engine. Before an operation runs, its caller is asked about: Register says for what, access.go how.
 package api
 
 import (
@@ -89,70 +89,144 @@ func New(opts Options) *API {
 	return a
 }
 
-// Register makes every operation of the API known to the mux.
+// Register makes every operation of the API known to the mux: what serves it, and what its caller needs (service.md 13).
+// Access is asked about before the input is validated (service.md 2.1), so names may be missing or malformed there: a
+// malformed one is a part of the ARN like any other, a missing one leaves a wildcard in its place.
 func (a *API) Register(mux *awsjson.Mux) {
-	handle(a, mux, "CreateApplication", a.createApplication)
-	handle(a, mux, "GetApplication", a.getApplication)
-	handle(a, mux, "BatchGetApplications", a.batchGetApplications)
-	handle(a, mux, "ListApplications", a.listApplications)
-	handle(a, mux, "UpdateApplication", a.updateApplication)
-	handle(a, mux, "DeleteApplication", a.deleteApplication)
+	handle(a, mux, "CreateApplication", a.createApplication,
+		func(c *access, in *awsapi.CreateApplicationInput) { c.application(in.ApplicationName) })
+	handle(a, mux, "GetApplication", a.getApplication,
+		func(c *access, in *awsapi.GetApplicationInput) { c.application(in.ApplicationName) })
+	handle(a, mux, "BatchGetApplications", a.batchGetApplications,
+		func(c *access, _ *awsapi.BatchGetApplicationsInput) { c.application(nil) })
+	handle(a, mux, "ListApplications", a.listApplications,
+		func(c *access, _ *awsapi.ListApplicationsInput) { c.application(nil) })
+	handle(a, mux, "UpdateApplication", a.updateApplication,
+		func(c *access, in *awsapi.UpdateApplicationInput) {
+			c.application(in.ApplicationName)
+			if awsapi.Value(in.NewApplicationName) != "" {
+				c.application(in.NewApplicationName)
+			}
+		})
+	handle(a, mux, "DeleteApplication", a.deleteApplication,
+		func(c *access, in *awsapi.DeleteApplicationInput) { c.application(in.ApplicationName) })
 
-	handle(a, mux, "RegisterApplicationRevision", a.registerApplicationRevision)
-	handle(a, mux, "GetApplicationRevision", a.getApplicationRevision)
-	handle(a, mux, "BatchGetApplicationRevisions", a.batchGetApplicationRevisions)
-	handle(a, mux, "ListApplicationRevisions", a.listApplicationRevisions)
+	handle(a, mux, "RegisterApplicationRevision", a.registerApplicationRevision,
+		func(c *access, in *awsapi.RegisterApplicationRevisionInput) { c.application(in.ApplicationName) })
+	handle(a, mux, "GetApplicationRevision", a.getApplicationRevision,
+		func(c *access, in *awsapi.GetApplicationRevisionInput) { c.application(in.ApplicationName) })
+	handle(a, mux, "BatchGetApplicationRevisions", a.batchGetApplicationRevisions,
+		func(c *access, in *awsapi.BatchGetApplicationRevisionsInput) { c.application(in.ApplicationName) })
+	handle(a, mux, "ListApplicationRevisions", a.listApplicationRevisions,
+		func(c *access, _ *awsapi.ListApplicationRevisionsInput) { c.application(nil) })
 
-	handle(a, mux, "CreateDeploymentConfig", a.createDeploymentConfig)
-	handle(a, mux, "GetDeploymentConfig", a.getDeploymentConfig)
-	handle(a, mux, "ListDeploymentConfigs", a.listDeploymentConfigs)
-	handle(a, mux, "DeleteDeploymentConfig", a.deleteDeploymentConfig)
+	handle(a, mux, "CreateDeploymentConfig", a.createDeploymentConfig,
+		func(c *access, in *awsapi.CreateDeploymentConfigInput) { c.config(in.DeploymentConfigName) })
+	handle(a, mux, "GetDeploymentConfig", a.getDeploymentConfig,
+		func(c *access, in *awsapi.GetDeploymentConfigInput) { c.config(in.DeploymentConfigName) })
+	handle(a, mux, "ListDeploymentConfigs", a.listDeploymentConfigs,
+		func(c *access, _ *awsapi.ListDeploymentConfigsInput) { c.config(nil) })
+	handle(a, mux, "DeleteDeploymentConfig", a.deleteDeploymentConfig,
+		func(c *access, in *awsapi.DeleteDeploymentConfigInput) { c.config(in.DeploymentConfigName) })
 
-	handle(a, mux, "CreateDeploymentGroup", a.createDeploymentGroup)
-	handle(a, mux, "GetDeploymentGroup", a.getDeploymentGroup)
-	handle(a, mux, "BatchGetDeploymentGroups", a.batchGetDeploymentGroups)
-	handle(a, mux, "ListDeploymentGroups", a.listDeploymentGroups)
-	handle(a, mux, "UpdateDeploymentGroup", a.updateDeploymentGroup)
-	handle(a, mux, "DeleteDeploymentGroup", a.deleteDeploymentGroup)
+	handle(a, mux, "CreateDeploymentGroup", a.createDeploymentGroup,
+		func(c *access, in *awsapi.CreateDeploymentGroupInput) {
+			c.group(in.ApplicationName, in.DeploymentGroupName)
+		})
+	handle(a, mux, "GetDeploymentGroup", a.getDeploymentGroup,
+		func(c *access, in *awsapi.GetDeploymentGroupInput) {
+			c.group(in.ApplicationName, in.DeploymentGroupName)
+		})
+	handle(a, mux, "BatchGetDeploymentGroups", a.batchGetDeploymentGroups,
+		func(c *access, in *awsapi.BatchGetDeploymentGroupsInput) {
+			for _, name := range entries(in.DeploymentGroupNames, c.api.limits.BatchApplications) {
+				c.group(in.ApplicationName, &name)
+			}
+		})
+	handle(a, mux, "ListDeploymentGroups", a.listDeploymentGroups,
+		func(c *access, in *awsapi.ListDeploymentGroupsInput) { c.group(in.ApplicationName, nil) })
+	handle(a, mux, "UpdateDeploymentGroup", a.updateDeploymentGroup,
+		func(c *access, in *awsapi.UpdateDeploymentGroupInput) {
+			c.group(in.ApplicationName, in.CurrentDeploymentGroupName)
+			if awsapi.Value(in.NewDeploymentGroupName) != "" {
+				c.group(in.ApplicationName, in.NewDeploymentGroupName)
+			}
+		})
+	handle(a, mux, "DeleteDeploymentGroup", a.deleteDeploymentGroup,
+		func(c *access, in *awsapi.DeleteDeploymentGroupInput) {
+			c.group(in.ApplicationName, in.DeploymentGroupName)
+		})
 
-	handle(a, mux, "CreateDeployment", a.createDeployment)
-	handle(a, mux, "GetDeployment", a.getDeployment)
-	handle(a, mux, "BatchGetDeployments", a.batchGetDeployments)
-	handle(a, mux, "ListDeployments", a.listDeployments)
-	handle(a, mux, "StopDeployment", a.stopDeployment)
-	handle(a, mux, "ContinueDeployment", a.continueDeployment)
-	handle(a, mux, "SkipWaitTimeForInstanceTermination", a.skipWaitTimeForInstanceTermination)
-	handle(a, mux, "PutLifecycleEventHookExecutionStatus", a.putLifecycleEventHookExecutionStatus)
-	handle(a, mux, "DeleteResourcesByExternalId", a.deleteResourcesByExternalID)
+	handle(a, mux, "CreateDeployment", a.createDeployment, (*access).createDeployment)
+	handle(a, mux, "GetDeployment", a.getDeployment,
+		func(c *access, in *awsapi.GetDeploymentInput) { c.deployment(in.DeploymentId) })
+	handle(a, mux, "BatchGetDeployments", a.batchGetDeployments,
+		func(c *access, in *awsapi.BatchGetDeploymentsInput) {
+			for _, id := range entries(in.DeploymentIds, c.api.limits.BatchDeployments) {
+				c.deployment(&id)
+			}
+		})
+	handle(a, mux, "ListDeployments", a.listDeployments,
+		func(c *access, in *awsapi.ListDeploymentsInput) { c.group(in.ApplicationName, in.DeploymentGroupName) })
+	handle(a, mux, "StopDeployment", a.stopDeployment,
+		func(c *access, in *awsapi.StopDeploymentInput) { c.deployment(in.DeploymentId) })
+	handle(a, mux, "ContinueDeployment", a.continueDeployment,
+		func(c *access, in *awsapi.ContinueDeploymentInput) { c.deployment(in.DeploymentId) })
+	handle(a, mux, "SkipWaitTimeForInstanceTermination", a.skipWaitTimeForInstanceTermination,
+		func(c *access, _ *awsapi.SkipWaitTimeForInstanceTerminationInput) { c.instance(nil) })
+	handle(a, mux, "PutLifecycleEventHookExecutionStatus", a.putLifecycleEventHookExecutionStatus,
+		func(c *access, in *awsapi.PutLifecycleEventHookExecutionStatusInput) { c.deployment(in.DeploymentId) })
+	handle(a, mux, "DeleteResourcesByExternalId", a.deleteResourcesByExternalID,
+		func(c *access, _ *awsapi.DeleteResourcesByExternalIdInput) { c.everything() })
 
-	handle(a, mux, "ListDeploymentTargets", a.listDeploymentTargets)
-	handle(a, mux, "GetDeploymentTarget", a.getDeploymentTarget)
-	handle(a, mux, "BatchGetDeploymentTargets", a.batchGetDeploymentTargets)
-	handle(a, mux, "ListDeploymentInstances", a.listDeploymentInstances)
-	handle(a, mux, "GetDeploymentInstance", a.getDeploymentInstance)
-	handle(a, mux, "BatchGetDeploymentInstances", a.batchGetDeploymentInstances)
+	handle(a, mux, "ListDeploymentTargets", a.listDeploymentTargets,
+		func(c *access, in *awsapi.ListDeploymentTargetsInput) { c.deployment(in.DeploymentId) })
+	handle(a, mux, "GetDeploymentTarget", a.getDeploymentTarget,
+		func(c *access, in *awsapi.GetDeploymentTargetInput) { c.deployment(in.DeploymentId) })
+	handle(a, mux, "BatchGetDeploymentTargets", a.batchGetDeploymentTargets,
+		func(c *access, in *awsapi.BatchGetDeploymentTargetsInput) { c.deployment(in.DeploymentId) })
+	handle(a, mux, "ListDeploymentInstances", a.listDeploymentInstances,
+		func(c *access, in *awsapi.ListDeploymentInstancesInput) { c.deployment(in.DeploymentId) })
+	handle(a, mux, "GetDeploymentInstance", a.getDeploymentInstance,
+		func(c *access, in *awsapi.GetDeploymentInstanceInput) { c.deployment(in.DeploymentId) })
+	handle(a, mux, "BatchGetDeploymentInstances", a.batchGetDeploymentInstances,
+		func(c *access, in *awsapi.BatchGetDeploymentInstancesInput) { c.deployment(in.DeploymentId) })
 
-	handle(a, mux, "RegisterOnPremisesInstance", a.registerOnPremisesInstance)
-	handle(a, mux, "DeregisterOnPremisesInstance", a.deregisterOnPremisesInstance)
-	handle(a, mux, "GetOnPremisesInstance", a.getOnPremisesInstance)
-	handle(a, mux, "BatchGetOnPremisesInstances", a.batchGetOnPremisesInstances)
-	handle(a, mux, "ListOnPremisesInstances", a.listOnPremisesInstances)
-	handle(a, mux, "AddTagsToOnPremisesInstances", a.addTagsToOnPremisesInstances)
-	handle(a, mux, "RemoveTagsFromOnPremisesInstances", a.removeTagsFromOnPremisesInstances)
+	handle(a, mux, "RegisterOnPremisesInstance", a.registerOnPremisesInstance,
+		func(c *access, in *awsapi.RegisterOnPremisesInstanceInput) { c.instance(in.InstanceName) })
+	handle(a, mux, "DeregisterOnPremisesInstance", a.deregisterOnPremisesInstance,
+		func(c *access, in *awsapi.DeregisterOnPremisesInstanceInput) { c.instance(in.InstanceName) })
+	handle(a, mux, "GetOnPremisesInstance", a.getOnPremisesInstance,
+		func(c *access, in *awsapi.GetOnPremisesInstanceInput) { c.instance(in.InstanceName) })
+	handle(a, mux, "BatchGetOnPremisesInstances", a.batchGetOnPremisesInstances,
+		func(c *access, _ *awsapi.BatchGetOnPremisesInstancesInput) { c.everything() })
+	handle(a, mux, "ListOnPremisesInstances", a.listOnPremisesInstances,
+		func(c *access, _ *awsapi.ListOnPremisesInstancesInput) { c.everything() })
+	handle(a, mux, "AddTagsToOnPremisesInstances", a.addTagsToOnPremisesInstances,
+		func(c *access, in *awsapi.AddTagsToOnPremisesInstancesInput) { c.instances(in.InstanceNames) })
+	handle(a, mux, "RemoveTagsFromOnPremisesInstances", a.removeTagsFromOnPremisesInstances,
+		func(c *access, in *awsapi.RemoveTagsFromOnPremisesInstancesInput) { c.instances(in.InstanceNames) })
 
-	handle(a, mux, "TagResource", a.tagResource)
-	handle(a, mux, "UntagResource", a.untagResource)
-	handle(a, mux, "ListTagsForResource", a.listTagsForResource)
+	handle(a, mux, "TagResource", a.tagResource,
+		func(c *access, in *awsapi.TagResourceInput) { c.named(in.ResourceArn) })
+	handle(a, mux, "UntagResource", a.untagResource,
+		func(c *access, in *awsapi.UntagResourceInput) { c.named(in.ResourceArn) })
+	handle(a, mux, "ListTagsForResource", a.listTagsForResource,
+		func(c *access, in *awsapi.ListTagsForResourceInput) { c.named(in.ResourceArn) })
 
-	handle(a, mux, "ListGitHubAccountTokenNames", a.listGitHubAccountTokenNames)
-	handle(a, mux, "DeleteGitHubAccountToken", a.deleteGitHubAccountToken)
+	handle(a, mux, "ListGitHubAccountTokenNames", a.listGitHubAccountTokenNames,
+		func(c *access, _ *awsapi.ListGitHubAccountTokenNamesInput) { c.everything() })
+	handle(a, mux, "DeleteGitHubAccountToken", a.deleteGitHubAccountToken,
+		func(c *access, _ *awsapi.DeleteGitHubAccountTokenInput) { c.everything() })
 }
 
-// handle registers an operation, which runs when its caller has been allowed what access.go says.
-func handle[In, Out any](a *API, mux *awsjson.Mux, operation string, fn func(context.Context, *In) (*Out, error)) {
+// handle registers an operation, which runs when its caller is not refused what it needs.
+func handle[In, Out any](
+	a *API, mux *awsjson.Mux, operation string, fn func(context.Context, *In) (*Out, error), needs func(*access, *In),
+) {
 	awsjson.Handle(mux, awsapi.Target(operation), func(ctx context.Context, in *In) (*Out, error) {
 		caller := access{ctx: ctx, api: a, operation: operation}
-		if caller.judge(in); caller.err != nil {
+		if needs(&caller, in); caller.err != nil {
 			return nil, caller.err
 		}
 		return fn(ctx, in)

@@ -57,7 +57,7 @@ func newServer(t *testing.T) *server {
 	}
 	t.Cleanup(func() { db.Close() })
 	s := &server{t: t, store: db, signer: newSigner(t, db), woken: make(chan string, 100)}
-	s.logs = logs.New(logs.Options{Store: db, Log: log})
+	s.logs = logs.New(logs.Options{Store: db, Authorize: func(context.Context, string) error { return nil }, Log: log})
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error)
 	go func() { ended <- s.logs.Run(ctx) }()

@@ -38,18 +38,21 @@ type Store interface {
 	Deployment(ctx context.Context, id string) (store.Deployment, error)
 }
 
-// Options are the settings of a Service. Limits that are zero are MaxEvent and MaxDeployment.
+// Options are the settings of a Service. Store and Authorize are needed; limits that are zero are MaxEvent and MaxDeployment.
 type Options struct {
 	Store  Store
 	Limits store.LogLimits
-	Log    *slog.Logger // nil means slog.Default
+	// Authorize returns nil if the caller, who is in the context, may see a deployment. Its error is what the caller is told.
+	Authorize func(ctx context.Context, deployment string) error
+	Log       *slog.Logger // nil means slog.Default
 }
 
 // Service stores output and serves it. Make one with New, and run it with Run.
 type Service struct {
-	store  Store
-	limits store.LogLimits
-	log    *slog.Logger
+	store     Store
+	limits    store.LogLimits
+	authorize func(ctx context.Context, deployment string) error
+	log       *slog.Logger
 
 	queue   chan waiting
 	stopped chan struct{} // closed when nothing is stored any more, and held requests are to return
@@ -75,7 +78,7 @@ const (
 // New returns a Service.
 func New(o Options) *Service {
 	return &Service{
-		store: o.Store, log: cmp.Or(o.Log, slog.Default()),
+		store: o.Store, authorize: o.Authorize, log: cmp.Or(o.Log, slog.Default()),
 		limits: store.LogLimits{Work: cmp.Or(o.Limits.Work, MaxEvent), Deployment: cmp.Or(o.Limits.Deployment, MaxDeployment)},
 		queue:  make(chan waiting, maxQueue), stopped: make(chan struct{}),
 	}

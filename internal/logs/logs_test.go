@@ -55,9 +55,11 @@ func (r *rows) Deployment(_ context.Context, id string) (d store.Deployment, err
 	return d, err
 }
 
+func anybody(context.Context, string) error { return nil }
+
 // run runs a service in a bubble until the test ends.
 func run(t *testing.T, r *rows) *logs.Service {
-	s := logs.New(logs.Options{Store: r, Log: slog.New(slog.DiscardHandler)})
+	s := logs.New(logs.Options{Store: r, Authorize: anybody, Log: slog.New(slog.DiscardHandler)})
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error)
 	go func() { ended <- s.Run(ctx) }()
@@ -190,7 +192,7 @@ func TestStopping(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := &rows{append: func() error { time.Sleep(time.Second); return nil }}
-		s := logs.New(logs.Options{Store: r, Log: slog.New(slog.DiscardHandler)})
+		s := logs.New(logs.Options{Store: r, Authorize: anybody, Log: slog.New(slog.DiscardHandler)})
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- s.Run(ctx) }()
@@ -224,7 +226,7 @@ func TestWhatIsCutIsSaid(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	t.Parallel()
-	s := logs.New(logs.Options{Store: &rows{}})
+	s := logs.New(logs.Options{Store: &rows{}, Authorize: anybody})
 	for want, in := range map[string]awsapi.GetDeploymentLogInput{
 		awsapi.DeploymentIdRequiredException:   {},
 		awsapi.DeploymentDoesNotExistException: {DeploymentId: new("d-2")},

@@ -45,6 +45,9 @@ func (s *Service) filter(ctx context.Context, in *awsapi.GetDeploymentLogInput) 
 	if id == "" {
 		return store.LogFilter{}, awsjson.Errorf(awsapi.DeploymentIdRequiredException, "deploymentId is missing; give it a value.")
 	}
+	if err := s.authorize(ctx, id); err != nil {
+		return store.LogFilter{}, err
+	}
 	if in.After < 0 {
 		return store.LogFilter{}, awsjson.Errorf(awsapi.InvalidInputException, "after is %d; it must be what the last reply had, or 0.", in.After)
 	}

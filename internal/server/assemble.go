@@ -42,11 +42,6 @@ func (s *Server) assemble(ctx context.Context, identities *auth.Auth, key *seal.
 		Issued:    func(names []string) { s.hosts.Issued(names) },
 		Reprieved: func() { s.hosts.Reprieved() },
 	})
-	s.logs = logs.New(logs.Options{Store: s.store, Log: s.opts.Log})
-	s.hosts = hosts.New(hosts.Options{
-		Store: s.store, Signer: signer, Sealer: key, Region: s.opts.Region, Account: s.opts.AccountID, Wake: s.engine.Wake,
-		Logs: s.logs, Log: s.opts.Log,
-	})
 	tryTrigger, err := s.openNotices(ctx)
 	if err != nil {
 		return nil, err
@@ -63,11 +58,16 @@ func (s *Server) assemble(ctx context.Context, identities *auth.Auth, key *seal.
 			return err
 		},
 	})
+	s.logs = logs.New(logs.Options{Store: s.store, Authorize: codedeploy.MayRead, Log: s.opts.Log})
+	s.hosts = hosts.New(hosts.Options{
+		Store: s.store, Signer: signer, Sealer: key, Region: s.opts.Region, Account: s.opts.AccountID, Wake: s.engine.Wake,
+		Logs: s.logs, Log: s.opts.Log,
+	})
 	codedeploy.Register(operations)
 	s.audit = audit.New(audit.Options{Store: s.store, Keep: s.opts.AuditKeep, Log: s.opts.Log})
 	joins := join.New(join.Options{
 		Store: s.store, Auth: identities, Region: s.opts.Region, AccountID: s.opts.AccountID, Fingerprint: fingerprint(s.chain),
-		Signer: signer.Fingerprint(), Source: s.opts.source, Log: s.opts.Log,
+		HostTags: codedeploy.HostTags, Signer: signer.Fingerprint(), Source: s.opts.source, Log: s.opts.Log,
 	})
 	grapnel := awsjson.NewMux(awsjson.Options{BodyLimit: maxJSONBody, Log: s.opts.Log})
 	s.logs.Register(grapnel)

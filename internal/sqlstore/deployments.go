@@ -21,7 +21,7 @@ func (s *Store) CreateDeployment(ctx context.Context, d store.Deployment) error 
 		if err := t.within(room, func() error { return insertDeployment(t, d) }); err != nil {
 			return false, err
 		}
-		return s.notice(t, awsapi.Value(d.Info.DeploymentId), d.Notices())
+		return s.notice(t, awsapi.Value(d.Info.DeploymentId), d.Notices)
 	})
 }
 

@@ -24,10 +24,14 @@ func (s *Store) updateNoticing(ctx context.Context, fn func(*tx) (noticed bool, 
 	return err
 }
 
-// notice queues those of the notices that triggers of the deployment's group ask for, and reports whether there were any.
-// Nothing is asked for the many rounds that have nothing to tell, nor without a Noticed.
-func (s *Store) notice(t *tx, deployment string, notices []store.Notice) (bool, error) {
-	if s.Noticed == nil || len(notices) == 0 {
+// notice queues what triggers of the deployment's group ask for of what can be told, and reports whether that was anything.
+// Without a Noticed nothing is looked at, and the group only when there is something to tell: most rounds have nothing.
+func (s *Store) notice(t *tx, deployment string, tell func() []store.Notice) (bool, error) {
+	if s.Noticed == nil {
+		return false, nil
+	}
+	notices := tell()
+	if len(notices) == 0 {
 		return false, nil
 	}
 	groups, err := list(t, func(row scanner) (g awsapi.DeploymentGroupInfo, err error) {

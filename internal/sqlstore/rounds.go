@@ -56,7 +56,7 @@ func (s *Store) Commit(ctx context.Context, r store.Round) error {
 				return false, fmt.Errorf("commit round %d of deployment %s: %w", r.State.Version, r.State.ID, err)
 			}
 		}
-		return s.notice(t, r.State.ID, r.Notices())
+		return s.notice(t, r.State.ID, r.Notices)
 	})
 }
 

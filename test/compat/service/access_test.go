@@ -292,3 +292,34 @@ func TestDeployingNeedsRightsOnWhatItUses(t *testing.T) {
 		}
 	}
 }
+
+// What the scripts of a deployment write is for those who may see the deployment. Who may not hears nothing of it, not even
+// whether it exists, also in the middle of its log.
+func TestLogsNeedARightOnTheDeployment(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	w.group("shop", "prod")
+	deployment := w.deploy("shop", "prod", bundle("1.zip"))
+	ann := w.user("ann", "")
+	may := func(policy string) {
+		t.Helper()
+		must(w.iam().PutUserPolicy(t.Context(), &iam.PutUserPolicyInput{UserName: aws.String("ann"), PolicyName: aws.String("rights"),
+			PolicyDocument: aws.String(`{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "grapnel:*", "Resource": "*"}, ` + policy + `]}`)}))(t)
+	}
+	read := func(id string, after int64) error {
+		return w.grapnel(ann, "GetDeploymentLog", awsapi.GetDeploymentLogInput{DeploymentId: &id, After: after}, nil)
+	}
+	may(`{"Effect": "Allow", "Action": "codedeploy:*", "Resource": "` + ours + `deploymentgroup:books/*"}`)
+	for _, after := range []int64{0, 1} {
+		refuses(t, read(deployment, after), "AccessDeniedException")
+		refuses(t, read("d-NONE00000", after), "AccessDeniedException")
+	}
+	if seen, unseen := read(deployment, 0).Error(), read("d-NONE00000", 0).Error(); strings.ReplaceAll(seen, deployment, "d-NONE00000") != unseen {
+		t.Errorf("%s\nis told of a deployment that there is, and of one that there is not:\n%s", seen, unseen)
+	}
+	may(`{"Effect": "Allow", "Action": "codedeploy:GetDeployment", "Resource": "` + ours + `deploymentgroup:shop/prod"}`)
+	ok(t, read(deployment, 0))
+	may(`{"Effect": "Allow", "Action": "codedeploy:Get*", "Resource": "*"}`)
+	ok(t, read(deployment, 0))
+	refuses(t, read("d-NONE00000", 0), "DeploymentDoesNotExistException")
+}
