@@ -185,7 +185,7 @@ func (a *API) removeTagsFromOnPremisesInstances(ctx context.Context, in *awsapi.
 	return nil, a.tagHosts(ctx, in.InstanceNames, store.TagChange{Remove: tags, Limit: a.limits.HostTags})
 }
 
-// checkHostTags returns the tags with an absent value made empty, so that a key alone is the same tag however it is given.
+// checkHostTags checks a call that changes the tags of hosts, and returns the tags as they are stored.
 func (l Limits) checkHostTags(tags []awsapi.Tag, names []string) ([]awsapi.Tag, error) {
 	if err := each(names, len(names), hostName); err != nil {
 		return nil, err
@@ -193,6 +193,23 @@ func (l Limits) checkHostTags(tags []awsapi.Tag, names []string) ([]awsapi.Tag, 
 	if len(tags) == 0 {
 		return nil, missing(awsapi.TagRequiredException, "tags")
 	}
+	checked, err := hostTags(tags)
+	if err == nil && len(names) > l.TaggedHosts {
+		err = failure(awsapi.InstanceLimitExceededException, "The call names %d instances; it may name %d. Split it.", len(names), l.TaggedHosts)
+	}
+	return checked, err
+}
+
+// HostTags returns the tags that a new host is to have as they are stored, for those who make hosts in another way.
+func (a *API) HostTags(tags []awsapi.Tag) ([]awsapi.Tag, error) {
+	if most := a.limits.HostTags; len(tags) > most {
+		return nil, failure(awsapi.TagLimitExceededException, "A host may have %d tags, and these are %d; leave some out.", most, len(tags))
+	}
+	return hostTags(tags)
+}
+
+// hostTags returns the tags with an absent value made empty, so that a key alone is the same tag however it is given.
+func hostTags(tags []awsapi.Tag) ([]awsapi.Tag, error) {
 	checked := make([]awsapi.Tag, len(tags))
 	for i, tag := range tags {
 		key, value := awsapi.Value(tag.Key), awsapi.Value(tag.Value)
@@ -200,9 +217,6 @@ func (l Limits) checkHostTags(tags []awsapi.Tag, names []string) ([]awsapi.Tag, 
 			return nil, failure(awsapi.InvalidTagException, "Tag key %q must have 1 to %d characters and its value at most %d.", key, maxTagKey, maxTagValue)
 		}
 		checked[i] = awsapi.Tag{Key: &key, Value: &value}
-	}
-	if len(names) > l.TaggedHosts {
-		return nil, failure(awsapi.InstanceLimitExceededException, "The call names %d instances; it may name %d. Split it.", len(names), l.TaggedHosts)
 	}
 	return checked, nil
 }

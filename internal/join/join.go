@@ -20,7 +20,6 @@ import (
 	"regexp"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"grapnel/internal/audit"
 	"grapnel/internal/auth"
@@ -40,13 +39,7 @@ const (
 	kept = 30 * 24 * time.Hour
 )
 
-// Limits of service.md 12 on tags of a host, and of IAM on the name of a user: a host that joins gets one of its own name.
-const (
-	maxTags     = 10
-	maxTagKey   = 128
-	maxTagValue = 256
-)
-
+// namePattern is IAM's for the name of a user: a host that joins gets one of its own name.
 var namePattern = regexp.MustCompile(`^[A-Za-z0-9._+=,@-]{1,64}$`)
 
 // Options are the settings of a Service. All but Fingerprint are needed.
@@ -55,10 +48,12 @@ type Options struct {
 	Auth        *auth.Auth
 	Region      string
 	AccountID   string
-	Fingerprint string                     // of the certificate that hosts pin, the last part of a token; "" without TLS
-	Signer      string                     // SHA-256 of the certificate that signs specifications, in hexadecimal
-	Source      func(*http.Request) string // the address that a request comes from
-	Log         *slog.Logger
+	Fingerprint string // of the certificate that hosts pin, the last part of a token; "" without TLS
+	// HostTags checks the tags that a host is to have from the start, and returns them as they are stored.
+	HostTags func([]awsapi.Tag) ([]awsapi.Tag, error)
+	Signer   string                     // SHA-256 of the certificate that signs specifications, in hexadecimal
+	Source   func(*http.Request) string // the address that a request comes from
+	Log      *slog.Logger
 }
 
 // Service makes join tokens and lets hosts join.
@@ -98,7 +93,7 @@ func (s *Service) CreateJoinToken(ctx context.Context, in *awsapi.CreateJoinToke
 			return nil, err
 		}
 	}
-	tags, err := checkedTags(in.Tags)
+	tags, err := s.HostTags(in.Tags)
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +152,7 @@ func (s *Service) RotateHostKey(ctx context.Context, in *awsapi.RotateHostKeyInp
 	if id.Kind != auth.Host || id.User == "" {
 		return nil, awsjson.Errorf(awsapi.InvalidOperationException, "Only a registered host that signs as an IAM user may call RotateHostKey, for itself; %s is none.", id.ARN)
 	}
-	audit.Note(ctx, auth.ActionRotateHostKey, s.hostARN(id.Host))
+	audit.Note(ctx, auth.ActionRotateHostKey, awsapi.InstanceARN(s.Region, s.AccountID, id.Host))
 	if awsapi.Value(in.Retire) {
 		return nil, s.Auth.RetireAccessKeys(ctx, id.User, id.Key)
 	}
@@ -172,32 +167,12 @@ func (s *Service) tokenARN(id string) string {
 	return "arn:aws:grapnel:" + s.Region + ":" + s.AccountID + ":join-token/" + id
 }
 
-func (s *Service) hostARN(name string) string {
-	return "arn:aws:codedeploy:" + s.Region + ":" + s.AccountID + ":instance/" + name
-}
-
 func checkName(name string) error {
 	if !namePattern.MatchString(name) || strings.HasPrefix(name, "i-") {
 		return awsjson.Errorf(awsapi.InvalidInstanceNameException,
 			"instanceName %q is not valid; it may have 1 to 64 letters, digits and . _ + = , @ -, and must not begin with i-, as only EC2 instances do.", head(name))
 	}
 	return nil
-}
-
-// checkedTags returns the tags with an absent value made empty, as they are stored of a host.
-func checkedTags(tags []awsapi.Tag) ([]awsapi.Tag, error) {
-	if len(tags) > maxTags {
-		return nil, awsjson.Errorf(awsapi.TagLimitExceededException, "A host may have %d tags, and these are %d; leave some out.", maxTags, len(tags))
-	}
-	checked := []awsapi.Tag{}
-	for _, tag := range tags {
-		key, value := awsapi.Value(tag.Key), awsapi.Value(tag.Value)
-		if n := utf8.RuneCountInString(key); n < 1 || n > maxTagKey || utf8.RuneCountInString(value) > maxTagValue {
-			return nil, awsjson.Errorf(awsapi.InvalidTagException, "Tag key %q must have 1 to %d characters and its value at most %d.", head(key), maxTagKey, maxTagValue)
-		}
-		checked = append(checked, awsapi.Tag{Key: &key, Value: &value})
-	}
-	return checked, nil
 }
 
 // head is the beginning of what somebody sent, for a message.

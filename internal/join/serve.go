@@ -59,7 +59,7 @@ func (s *Service) join(ctx context.Context, in *awsapi.JoinInput) (*awsapi.JoinO
 	if err != nil {
 		return nil, err
 	}
-	audit.Note(ctx, "grapnel:Join", s.hostARN(name))
+	audit.Note(ctx, "grapnel:Join", awsapi.InstanceARN(s.Region, s.AccountID, name))
 	return s.admit(ctx, token, name, hash(*in.Attempt))
 }
 
@@ -114,7 +114,7 @@ func (s *Service) admit(ctx context.Context, token store.JoinToken, name string,
 	err := s.Store.Join(ctx, store.Join{
 		Token: *token.Info.TokenId, Attempt: attempt, At: now, User: user, Key: key,
 		Host: store.Host{Info: awsapi.InstanceInfo{
-			InstanceName: &name, IamUserArn: &arn, InstanceArn: new(s.hostARN(name) + "_" + rand.Text()[:10]),
+			InstanceName: &name, IamUserArn: &arn, InstanceArn: new(awsapi.InstanceARN(s.Region, s.AccountID, name) + "_" + rand.Text()[:10]),
 			RegisterTime: awsapi.At(now), Tags: token.Info.Tags,
 		}},
 	})

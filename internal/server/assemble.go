@@ -67,7 +67,7 @@ func (s *Server) assemble(ctx context.Context, identities *auth.Auth, key *seal.
 	s.audit = audit.New(audit.Options{Store: s.store, Keep: s.opts.AuditKeep, Log: s.opts.Log})
 	joins := join.New(join.Options{
 		Store: s.store, Auth: identities, Region: s.opts.Region, AccountID: s.opts.AccountID, Fingerprint: fingerprint(s.chain),
-		Signer: signer.Fingerprint(), Source: s.opts.source, Log: s.opts.Log,
+		HostTags: codedeploy.HostTags, Signer: signer.Fingerprint(), Source: s.opts.source, Log: s.opts.Log,
 	})
 	grapnel := awsjson.NewMux(awsjson.Options{BodyLimit: maxJSONBody, Log: s.opts.Log})
 	s.logs.Register(grapnel)

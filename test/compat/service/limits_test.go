@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codedeploy/types"
 
 	"grapnel/internal/api"
+	"grapnel/internal/awsapi"
 	"grapnel/internal/server"
 )
 
@@ -51,6 +52,12 @@ func TestLimits(t *testing.T) {
 		ApplicationName: aws.String("blog"), DeploymentGroupName: aws.String("prod"), Revision: bundle("blog/1.zip")})
 	fails(t, err, "DeploymentLimitExceededException")
 	fails(t, w.tagging([]string{"web-1"}, tag("a", ""), tag("b", "")), "TagLimitExceededException")
+	joining := make([]awsapi.Tag, 3)
+	for i, key := range []string{"a", "b", "c"} {
+		joining[i].Key = &key
+	}
+	w.token(awsapi.CreateJoinTokenInput{Tags: joining[:2]})
+	refuses(t, w.grapnel(w.root, "CreateJoinToken", awsapi.CreateJoinTokenInput{Tags: joining}, nil), "TagLimitExceededException")
 	fails(t, w.tagging([]string{"web-1", "web-2"}, tag("a", "")), "InstanceLimitExceededException")
 	_, err = w.TagResource(ctx, &codedeploy.TagResourceInput{
 		ResourceArn: aws.String("arn:aws:codedeploy:us-east-1:" + account + ":application:shop"), Tags: []types.Tag{tag("a", ""), tag("b", ""), tag("c", "")}})

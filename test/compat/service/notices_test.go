@@ -36,7 +36,8 @@ func telling(url string) func(*server.Options) {
 	}
 }
 
-// TestTopicsAreTried sends a message to each new topic before a group is stored (service.md 15: G115).
+// TestTopicsAreTried sends a message to each new topic before a group is stored.
+// service.md 15: G115
 func TestTopicsAreTried(t *testing.T) {
 	t.Parallel()
 	topics := snstest.Start(t)
