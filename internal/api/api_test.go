@@ -37,6 +37,8 @@ type service struct {
 	woken  []string
 	// allow answers what an operation asks about its caller; nil allows everything.
 	allow func(action, resource string) error
+	// meanwhile runs when the topic of a new trigger is tried: after a group's settings were checked, before they are stored.
+	meanwhile func()
 }
 
 const (
@@ -46,7 +48,7 @@ const (
 
 func serve(t *testing.T) *service {
 	t.Helper()
-	s := &service{T: t}
+	s := &service{T: t, meanwhile: func() {}}
 	var err error
 	if s.store, err = sqlstore.Open(t.Context(), filepath.Join(t.TempDir(), "grapnel.db"), slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
@@ -54,6 +56,10 @@ func serve(t *testing.T) *service {
 	mux := awsjson.NewMux(awsjson.Options{})
 	api.New(api.Options{
 		Store: s.store, Region: "us-east-1", AccountID: "000000000000", TokenKey: []byte("key"), Wake: s.wake, Authorize: s.authorize,
+		TryTrigger: func(context.Context, awsapi.DeploymentGroupInfo, awsapi.TriggerConfig) error {
+			s.meanwhile()
+			return nil
+		},
 	}).Register(mux)
 	s.client = awsjson.Client{Endpoint: "http://grapnel.test", HTTP: &http.Client{Transport: direct{mux}}}
 	t.Cleanup(func() {

@@ -78,8 +78,8 @@ func (a *API) tryTriggers(ctx context.Context, group awsapi.DeploymentGroupInfo,
 	return nil
 }
 
-// groupNotStored says why the store did not take a group; gone is the answer when what the group belongs to has been deleted
-// meanwhile.
+// groupNotStored says why the store did not take a group; gone is the answer when the application, or the group to be
+// changed, has been deleted meanwhile.
 func groupNotStored(err error, info awsapi.DeploymentGroupInfo, gone error) error {
 	application, name := *info.ApplicationName, *info.DeploymentGroupName
 	if taken := (*store.ServiceTakenError)(nil); errors.As(err, &taken) {
@@ -87,8 +87,11 @@ func groupNotStored(err error, info awsapi.DeploymentGroupInfo, gone error) erro
 			"ECS service %s belongs to deployment group %s of application %s already; take another service, or delete that group first.",
 			taken.Service, taken.Group, taken.Application)
 	}
-	if isMissing(err) {
+	switch {
+	case isMissing(err):
 		return gone
+	case errors.Is(err, store.ErrNoConfig):
+		return configDoesNotExist(*info.DeploymentConfigName)
 	}
 	err = limited(err, awsapi.DeploymentGroupLimitExceededException, "delete one of application "+application+" first")
 	return instead(err, store.ErrExists, groupAlreadyExists(application, name), "store deployment group "+name)

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -93,4 +94,28 @@ func TestGroupNamesAndRole(t *testing.T) {
 		{"delete of none", "DeleteDeploymentGroup", fields{"applicationName": "none", "deploymentGroupName": "none"}, ""},
 		{"101 names", "BatchGetDeploymentGroups", fields{"applicationName": "shop", "deploymentGroupNames": names("g", 101)}, "BatchLimitExceeded"},
 	})
+}
+
+// A group's config, and its application, may be deleted after they were looked for: each is reported as what it is.
+func TestDeletedMeanwhile(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.shop()
+	do[fields](s, "CreateDeploymentConfig", fields{"deploymentConfigName": "half", "minimumHealthyHosts": fields{"type": "FLEET_PERCENT", "value": 50}})
+	more := fields{
+		"deploymentConfigName":  "half",
+		"triggerConfigurations": []fields{{"triggerName": "t", "triggerTargetArn": "arn:aws:sns:us-east-1:000000000000:t", "triggerEvents": []string{"DeploymentFailure"}}},
+	}
+	update := fields{"applicationName": "shop", "currentDeploymentGroupName": "prod"}
+	maps.Copy(update, more)
+	deleteConfig := func() { do[fields](s, "DeleteDeploymentConfig", fields{"deploymentConfigName": "half"}) }
+	deleteApplication := func() { do[fields](s, "DeleteApplication", fields{"applicationName": "shop"}) }
+
+	s.meanwhile = deleteConfig
+	s.refuse([]refusal{{"config of a new group", "CreateDeploymentGroup", group("shop", "g", more), "DeploymentConfigDoesNotExist"}})
+	do[fields](s, "CreateDeploymentConfig", fields{"deploymentConfigName": "half", "minimumHealthyHosts": fields{"type": "FLEET_PERCENT", "value": 50}})
+	s.refuse([]refusal{{"config of a group", "UpdateDeploymentGroup", update, "DeploymentConfigDoesNotExist"}})
+	s.meanwhile = deleteApplication
+	delete(more, "deploymentConfigName")
+	s.refuse([]refusal{{"application", "CreateDeploymentGroup", group("shop", "g", more), "ApplicationDoesNotExist"}})
 }

@@ -45,7 +45,11 @@ func touchConfig(t *tx, g store.Group) error {
 	if strings.HasPrefix(name, planner.PredefinedPrefix) {
 		return nil
 	}
-	return about(t.must(`UPDATE deployment_configs SET name = name WHERE name = $1`, name), "deployment config %s", name)
+	n, err := t.exec(`UPDATE deployment_configs SET name = name WHERE name = $1`, name)
+	if err == nil && n == 0 {
+		err = store.ErrNoConfig
+	}
+	return err
 }
 
 // takeServices makes the ECS services of a group its own, and lets go of those that it had.

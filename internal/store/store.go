@@ -27,6 +27,8 @@ var (
 	ErrConflict = errors.New("changed in between")
 	// ErrEnded says that a deployment or a Work has ended and takes no more facts.
 	ErrEnded = errors.New("ended already")
+	// ErrNoConfig says that there is no custom deployment config of that name.
+	ErrNoConfig = errors.New("no such deployment config")
 	// ErrNoToken says that there is no GitHub token of that name.
 	ErrNoToken = errors.New("no such token")
 )
@@ -96,12 +98,12 @@ func (e *ServiceTakenError) Error() string {
 // Groups keeps deployment groups; their names are unique within an application, and each of their ECS services belongs to
 // one group only: *ServiceTakenError (service.md 2.5).
 type Groups interface {
-	// CreateGroup fails with ErrExists, *QuotaError, and ErrNotFound without the application or its custom config.
+	// CreateGroup fails with ErrExists, *QuotaError, ErrNotFound without the application, and ErrNoConfig without its custom config.
 	CreateGroup(ctx context.Context, g Group) error
 	Group(ctx context.Context, application, name string) (Group, error)
 	Groups(ctx context.Context, application, after string, limit int) ([]string, error)
-	// UpdateGroup fails with ErrNotFound (see CreateGroup), ErrExists on a rename, and ErrConflict when the group is no longer
-	// the one of g.Version.
+	// UpdateGroup fails with ErrNotFound, ErrNoConfig, ErrExists on a rename, and ErrConflict when the group is no longer the
+	// one of g.Version.
 	UpdateGroup(ctx context.Context, application, name string, g Group) error
 	DeleteGroup(ctx context.Context, application, name string) error // with its deployment history; ErrNotFound
 }

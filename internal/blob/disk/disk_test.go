@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
@@ -133,6 +134,38 @@ func TestPartReplacedMeanwhile(t *testing.T) {
 	if _, err := s.CompleteUpload(ctx, u, parts[1:], "", blob.Condition{}); err != nil {
 		t.Errorf("complete with the part that is there: %v", err)
 	}
+}
+
+// TestVersionsMeanwhile: a delete that waits while versions are turned on, and one is stored, keeps it.
+func TestVersionsMeanwhile(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, ctx := open(t, t.TempDir()), t.Context()
+		if err := s.CreateBucket(ctx, "bundles"); err != nil {
+			t.Fatal(err)
+		}
+		_, path, err := s.locate("bundles", "k")
+		if err != nil {
+			t.Fatal(err)
+		}
+		unlock := s.writing.lock(path)
+		deleted := make(chan blob.Object)
+		go func() {
+			marker, err := s.Delete(ctx, "bundles", "k", "", blob.Condition{})
+			if err != nil {
+				t.Error(err)
+			}
+			deleted <- marker
+		}()
+		synctest.Wait()
+		if err := s.SetVersioning(ctx, "bundles", blob.Enabled); err != nil {
+			t.Fatal(err)
+		}
+		unlock()
+		if marker := <-deleted; !marker.DeleteMarker {
+			t.Errorf("got %+v, want a delete marker", marker)
+		}
+	})
 }
 
 // TestDamaged: a file that is no record is an error that names it, not an object.

@@ -98,24 +98,30 @@ func (s *Store) Delete(_ context.Context, bucket, key, version string, when blob
 }
 
 func (s *Store) delete(bucket, key, version string, when blob.Condition) (blob.Object, error) {
+	if version != "" {
+		return s.deleteVersion(bucket, key, version, when)
+	}
+	if removed, err := s.deleteUnversioned(bucket, key, when); removed || err != nil {
+		return blob.Object{}, err
+	}
+	return s.mark(bucket, key, when)
+}
+
+// deleteUnversioned removes the object, unless the bucket keeps versions: there is no way back from that.
+func (s *Store) deleteUnversioned(bucket, key string, when blob.Condition) (removed bool, err error) {
 	base, path, err := s.locate(bucket, key)
 	if err != nil {
-		return blob.Object{}, err
-	}
-	versioning, err := s.versioning(bucket)
-	switch {
-	case err != nil:
-		return blob.Object{}, err
-	case version != "":
-		return s.deleteVersion(bucket, key, version, when)
-	case versioning != blob.NeverVersioned:
-		return s.mark(bucket, key, when)
+		return false, err
 	}
 	defer s.writing.lock(path)()
-	if _, err := s.precede(bucket, key, versioning, when); err != nil {
-		return blob.Object{}, err
+	versioning, err := s.versioning(bucket) // not before the lock: a version that was stored meanwhile must be kept
+	if err != nil || versioning != blob.NeverVersioned {
+		return false, err
 	}
-	return blob.Object{}, s.remove(base, path)
+	if _, err := s.precede(bucket, key, versioning, when); err != nil {
+		return false, err
+	}
+	return true, s.remove(base, path)
 }
 
 // precede returns the version, if there is one, that a write of the key will follow, and checks the condition. Where neither

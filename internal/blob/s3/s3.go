@@ -138,19 +138,37 @@ func (s *Store) missing(ctx context.Context, bucket string, err error) error {
 	return err
 }
 
-// Reap drops uploads that were begun blob.UploadLife before now and are not complete. It returns how many.
+// Reap drops uploads that were begun blob.UploadLife before now and are not complete. It returns how many. What others
+// have begun in the external bucket is not touched.
 func (s *Store) Reap(ctx context.Context, now time.Time) (int, error) {
-	reaped := 0
+	reaped, err := s.reap(ctx, now.Add(-blob.UploadLife))
+	if err != nil {
+		err = fmt.Errorf("drop abandoned uploads: %w", err)
+	}
+	return reaped, err
+}
+
+func (s *Store) reap(ctx context.Context, before time.Time) (reaped int, err error) {
+	buckets := map[string]error{} // whether they are Grapnel's, each asked once
 	for u, err := range s.uploads(ctx, s.prefix) {
 		if err != nil {
-			return reaped, fmt.Errorf("drop abandoned uploads: %w", err)
+			return reaped, err
 		}
-		if u.Initiated == nil || u.Initiated.After(now.Add(-blob.UploadLife)) {
+		bucket, _, inside := strings.Cut(strings.TrimPrefix(aws.ToString(u.Key), s.prefix), "/")
+		if !inside || u.Initiated == nil || u.Initiated.After(before) {
 			continue
+		}
+		if _, asked := buckets[bucket]; !asked {
+			buckets[bucket] = s.exists(ctx, bucket)
+		}
+		if err := buckets[bucket]; errors.Is(err, blob.ErrNoBucket) {
+			continue
+		} else if err != nil {
+			return reaped, err
 		}
 		_, err := s.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &s.bucket, Key: u.Key, UploadId: u.UploadId})
 		if err = translate(err); err != nil && !errors.Is(err, blob.ErrNoUpload) {
-			return reaped, fmt.Errorf("drop abandoned uploads: %w", err)
+			return reaped, err
 		}
 		reaped++
 	}

@@ -226,10 +226,10 @@ func configInUse(t *testing.T, s store.Store) {
 
 	ok(t, s.Commit(ctx, end(loaded(t, s, "d-1"), deploy.Stopped, deploy.TargetSkipped)))
 	ok(t, s.DeleteConfig(ctx, "of deployment"))
-	fails(t, s.UpdateGroup(ctx, "app", "g", custom(g, "of deployment")), store.ErrNotFound)
+	fails(t, s.UpdateGroup(ctx, "app", "g", custom(g, "of deployment")), store.ErrNoConfig)
 	ok(t, s.DeleteGroup(ctx, "app", "g"))
 	ok(t, s.DeleteConfig(ctx, "of group"))
-	fails(t, s.CreateGroup(ctx, g), store.ErrNotFound) // its config was deleted meanwhile
+	fails(t, s.CreateGroup(ctx, g), store.ErrNoConfig) // its config was deleted meanwhile
 }
 
 func custom(g store.Group, config string) store.Group {

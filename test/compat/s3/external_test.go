@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
@@ -94,6 +96,44 @@ func TestExternalMoto(t *testing.T) {
 		open := newExternal(t, client, url, fmt.Sprintf("external-%d", stores.Add(1)))
 		return open(), open
 	})
+}
+
+// TestExternalReap: in a bucket that is shared with others, abandoned uploads of Grapnel's are dropped, and theirs are not.
+func TestExternalReap(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, false)
+	client := newClient(s)
+	for _, prefix := range []string{"", externalPrefix} {
+		shared := "shared-" + strings.ReplaceAll(prefix, "/", "-") + "s"
+		newExternal(t, client, s.URL, shared)
+		store, err := external.Open(t.Context(), external.Options{
+			Bucket: shared, Prefix: prefix, Endpoint: s.URL, Region: region,
+			AccessKeyID: accessKey, SecretAccessKey: secretKey, Spool: t.TempDir(),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := store.CreateBucket(t.Context(), bucket); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := store.CreateUpload(t.Context(), bucket, "folder/k", &blob.Attributes{}); err != nil {
+			t.Fatal(err)
+		}
+		theirs := []string{"backups/k", "backups/" + bucket + "/k", bucket, "k"}
+		for _, key := range theirs {
+			key = path.Join(prefix, key)
+			if _, err := client.CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{Bucket: &shared, Key: &key}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n, err := store.Reap(t.Context(), time.Now().Add(blob.UploadLife+time.Hour)); n != 1 || err != nil {
+			t.Errorf("prefix %q: reaped %d, error %v; want 1", prefix, n, err)
+		}
+		left, err := client.ListMultipartUploads(t.Context(), &s3.ListMultipartUploadsInput{Bucket: &shared})
+		if err != nil || len(left.Uploads) != len(theirs) {
+			t.Errorf("prefix %q: %d uploads are left, error %v; want %d", prefix, len(left.Uploads), err, len(theirs))
+		}
+	}
 }
 
 // TestExternalStart: what is wrong with an external store is told at the start, with what to do.
