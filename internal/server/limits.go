@@ -29,7 +29,7 @@ var failureLimit = ratelimit.Limit{PerSecond: 10, Burst: 100}
 // limits bound what one sender can take from the others: how often an identity may call, and how often an address may fail to
 // be one. Root is never held back, so that the operator gets in whatever happens.
 type limits struct {
-	users     *ratelimit.Table[string] // by ARN
+	users     *ratelimit.Table[string] // by ARN; a role by its name
 	hosts     *ratelimit.Table[string]
 	failures  *ratelimit.Table[netip.Addr]
 	proven    proofs
@@ -67,22 +67,25 @@ func (e *throttledError) announce(w http.ResponseWriter) {
 	w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.wait.Seconds()))))
 }
 
-// identity counts a request of an identity that was verified.
+// identity counts a request of an identity that was verified. The sessions of a role count as one: who takes it on names them,
+// and could have a new one for each request.
 func (l *limits) identity(id auth.Identity, now time.Time) error {
-	table := l.users
+	table, who := l.users, id.ARN
 	switch id.Kind {
 	case auth.Root:
 		return nil
+	case auth.Session:
+		who = "role " + id.Role
 	case auth.Host:
 		table = l.hosts
 	}
-	wait := table.Take(id.ARN, now)
+	wait := table.Take(who, now)
 	if wait == 0 {
 		return nil
 	}
 	l.throttled.WithLabelValues("identity").Inc()
 	return &throttledError{wait, fmt.Sprintf("Rate exceeded: %s makes too many requests; wait %v, or ask whoever runs the server to raise --rate-limit.",
-		id.ARN, wait.Round(time.Millisecond))}
+		who, wait.Round(time.Millisecond))}
 }
 
 // claim asks whether a request may be looked at that claims to be signed with a key. An address that failed too often is not

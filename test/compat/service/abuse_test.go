@@ -344,6 +344,7 @@ func TestRateLimit(t *testing.T) {
 	t.Parallel()
 	w := start(t, func(o *server.Options) { o.RateLimit = 20 })
 	busy, calm, h := w.user("busy", ""), w.user("calm", ""), w.host("web-1")
+	w.role("ci")
 	ctx := t.Context()
 	list := func(c sigv4.Credentials) error {
 		_, err := w.as(c).ListApplications(ctx, &codedeploy.ListApplicationsInput{})
@@ -357,6 +358,12 @@ func TestRateLimit(t *testing.T) {
 	})
 	until(t, "a host", func() bool {
 		return awsjson.Throttled(h.call("PutHostCommandComplete", awsapi.PutHostCommandCompleteInput{}, nil)) // what agents wait for
+	})
+	sessions := 0
+	until(t, "a role, with a new session for each call", func() bool {
+		sessions++
+		session, _ := w.session("ci", fmt.Sprintf("build-%d", sessions))
+		return code(list(session)) == "ThrottlingException"
 	})
 	ok(t, w.whoami(calm, 1))
 	for range 200 {
