@@ -378,6 +378,55 @@ func TestMalformedAnswer(t *testing.T) {
 	}
 }
 
+// Files that somebody keeps elsewhere, behind links, are changed where they are.
+func TestFilesBehindLinks(t *testing.T) {
+	t.Parallel()
+	s, m := newServer(t), newMachine(t)
+	kept := t.TempDir()
+	settings, ids := filepath.Join(kept, "settings"), filepath.Join(kept, "ids")
+	if err := os.Rename(m.config, settings); err != nil {
+		t.Fatal(err)
+	}
+	for link, target := range map[string]string{m.config: settings, m.ids: ids} {
+		if err := os.Symlink(target, link); err != nil {
+			t.Skipf("no symlinks here: %v", err)
+		}
+	}
+	refused := func(path string) {
+		t.Helper()
+		exit, said := m.join(s.URL, "--token", s.token, "--name", "web-1")
+		if exit != exitFailed || !strings.Contains(said, path+" is a link to a file that does not exist") || len(s.attempts) > 0 {
+			t.Errorf("with a dangling link, exit code %d after %d requests: %s", exit, len(s.attempts), said)
+		}
+	}
+	refused(m.ids)
+	m.write(ids, "")
+	if err := os.Rename(settings, settings+"~"); err != nil {
+		t.Fatal(err)
+	}
+	refused(m.config)
+	if err := os.Rename(settings+"~", settings); err != nil {
+		t.Fatal(err)
+	}
+
+	m.mustJoin(s, "--name", "web-1")
+	first := m.key()
+	if exit, said := m.rotate(); exit != exitOK {
+		t.Fatal(said)
+	}
+	for _, link := range []string{m.config, m.ids} {
+		if _, err := os.Readlink(link); err != nil {
+			t.Errorf("the link was replaced: %v", err)
+		}
+	}
+	if text := m.read(settings); !strings.Contains(text, s.URL) {
+		t.Errorf("the settings behind the link:\n%s", text)
+	}
+	if m.key() == first || !strings.Contains(m.read(ids), m.key()) {
+		t.Errorf("the identity behind the link:\n%s", m.read(ids))
+	}
+}
+
 func TestFilesThatCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	s, m := newServer(t), newMachine(t)
