@@ -16,7 +16,8 @@ type access struct {
 	ctx       context.Context
 	api       *API
 	operation string
-	err       error // why the call is refused
+	loaded    map[string]store.Deployment // by id; for the operation, which finds them with deploymentSeen
+	err       error                       // why the call is refused
 }
 
 // needs asks whether the caller may perform an action on a resource.
@@ -104,7 +105,27 @@ func (c *access) load(id string) (store.Deployment, error) {
 	if !deploymentIDPattern.MatchString(id) {
 		return store.Deployment{}, store.ErrNotFound
 	}
-	return c.api.store.Deployment(c.ctx, id)
+	d, err := c.api.store.Deployment(c.ctx, id)
+	if err == nil {
+		if c.loaded == nil {
+			c.loaded = map[string]store.Deployment{}
+		}
+		c.loaded[id] = d
+	}
+	return d, err
+}
+
+// loadedKey is where the context of an operation has access.loaded.
+type loadedKey struct{}
+
+// deploymentSeen returns a deployment as it was when the caller was asked about, so that an operation works on what its
+// caller was allowed, or else as it is now.
+func (a *API) deploymentSeen(ctx context.Context, id string) (store.Deployment, error) {
+	loaded, _ := ctx.Value(loadedKey{}).(map[string]store.Deployment)
+	if d, ok := loaded[id]; ok {
+		return d, nil
+	}
+	return a.store.Deployment(ctx, id)
 }
 
 // createDeployment needs more than the right on the group: for what the call overrides, uses and may register.

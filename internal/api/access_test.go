@@ -76,3 +76,17 @@ func TestAccessLeaksNoDeployment(t *testing.T) {
 		{"missing", "GetDeployment", fields{}, "DeploymentIdRequired"},
 	})
 }
+
+// An operation works on the deployment that its caller was asked about, whatever happens in between.
+func TestDeploymentIsLoadedOnce(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.shop("web1")
+	id := s.deployment("v1.zip", nil)
+	s.allow = func(string, string) error { return s.store.DeleteGroup(t.Context(), "shop", "prod") }
+	if got := *do[awsapi.GetDeploymentOutput](s, "GetDeployment", fields{"deploymentId": id}).DeploymentInfo.DeploymentId; got != id {
+		t.Errorf("got deployment %s, want %s", got, id)
+	}
+	s.allow = nil
+	s.refuse([]refusal{{"deleted", "GetDeployment", fields{"deploymentId": id}, "DeploymentDoesNotExist"}})
+}

@@ -229,6 +229,9 @@ func handle[In, Out any](
 		if needs(&caller, in); caller.err != nil {
 			return nil, caller.err
 		}
+		if caller.loaded != nil {
+			ctx = context.WithValue(ctx, loadedKey{}, caller.loaded)
+		}
 		return fn(ctx, in)
 	})
 }

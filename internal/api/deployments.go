@@ -17,7 +17,7 @@ func (a *API) deployment(ctx context.Context, value *string) (store.Deployment, 
 	if err != nil {
 		return store.Deployment{}, err
 	}
-	d, err := a.store.Deployment(ctx, id)
+	d, err := a.deploymentSeen(ctx, id)
 	return d, instead(err, store.ErrNotFound, deploymentDoesNotExist(id), "load deployment "+id)
 }
 
@@ -79,7 +79,7 @@ func (a *API) batchGetDeployments(ctx context.Context, in *awsapi.BatchGetDeploy
 		return nil, err
 	}
 	out := &awsapi.BatchGetDeploymentsOutput{DeploymentsInfo: []awsapi.DeploymentInfo{}}
-	err := eachKnown(ctx, "deployment", in.DeploymentIds, a.store.Deployment, func(d store.Deployment) {
+	err := eachKnown(ctx, "deployment", in.DeploymentIds, a.deploymentSeen, func(d store.Deployment) {
 		out.DeploymentsInfo = append(out.DeploymentsInfo, *shownDeployment(d))
 	})
 	return out, err

@@ -223,18 +223,15 @@ func hostTags(tags []awsapi.Tag) ([]awsapi.Tag, error) {
 
 // tagHosts changes the tags of all the hosts or of none.
 func (a *API) tagHosts(ctx context.Context, names []string, change store.TagChange) error {
-	for _, name := range names {
-		host, err := a.host(ctx, name)
-		if err != nil {
-			return err
-		}
-		if !registered(host) {
-			return instanceNotRegistered(name)
-		}
-	}
 	err := a.store.TagHosts(ctx, names, change)
 	if full := (*store.TagLimitError)(nil); errors.As(err, &full) {
 		return failure(awsapi.TagLimitExceededException, "On-premises instance %s would have more than %d tags; remove some first.", full.Host, change.Limit)
 	}
-	return instead(err, store.ErrNotFound, instanceNotRegistered(names[0]), "change tags of on-premises instances")
+	if unknown := (*store.NotRegisteredError)(nil); errors.As(err, &unknown) {
+		return instanceNotRegistered(unknown.Host)
+	}
+	if err != nil {
+		return fmt.Errorf("change tags of on-premises instances: %w", err)
+	}
+	return nil
 }

@@ -22,7 +22,7 @@ func auditCommand() *cobra.Command {
 	var since, until string
 	var follow, asJSON bool
 	cmd := remote("audit", "Show who changed what, from where, and with which result",
-		`Show the audit log: every change, and every attempt that was refused, oldest first. Without options these are the last 100.
+		`Show the audit log: every change, and every change that was refused, oldest first. Without options these are the last 100.
 
   grapnel audit --since 2h
   grapnel audit --who alice --action codedeploy:CreateDeployment

@@ -17,8 +17,8 @@ const (
 	s3RequestID = "X-Amz-Request-Id"
 )
 
-// auditor puts requests on record that change something, and those that were refused to somebody who is known. Requests whose
-// sender is not known are logged and counted only: anybody could fill the disk with them.
+// auditor puts requests on record that change something, and those that would have and were refused to somebody who is known.
+// Requests whose sender is not known are logged and counted only: anybody could fill the disk with them.
 type auditor struct {
 	log    *audit.Log
 	source func(*http.Request) string

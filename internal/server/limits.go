@@ -22,16 +22,19 @@ const DefaultRateLimit = 200
 // maxSenders is how many identities, and how many addresses, are told apart.
 const maxSenders = 16384
 
-// failureLimit is how many requests with a wrong signature one address may send. Each costs a look for the key and, when that
-// exists, the reading of a body.
-var failureLimit = ratelimit.Limit{PerSecond: 10, Burst: 100}
+// strangerLimit is how many requests with keys that do not exist one address may send. Each costs a look for the key.
+var strangerLimit = ratelimit.Limit{PerSecond: 10, Burst: 100}
+
+// forgeryLimit is how many requests with a wrong signature of one key an address may send. Each costs the reading of a body.
+var forgeryLimit = ratelimit.Limit{PerSecond: 1, Burst: 20}
 
 // limits bound what one sender can take from the others: how often an identity may call, and how often an address may fail to
-// be one. Root is never held back, so that the operator gets in whatever happens.
+// be one. Root may call as often as it likes, so that the operator gets in when others make too much.
 type limits struct {
 	users     *ratelimit.Table[string] // by ARN; a role by its name
 	hosts     *ratelimit.Table[string]
-	failures  *ratelimit.Table[netip.Addr]
+	strangers *ratelimit.Table[netip.Addr]
+	forgeries *ratelimit.Table[proof]
 	proven    proofs
 	throttled *prometheus.CounterVec
 }
@@ -43,9 +46,10 @@ func newLimits(perSecond float64, registry *prometheus.Registry) *limits {
 		return ratelimit.Limit{PerSecond: perSecond, Burst: int(math.Ceil(perSecond)) * seconds}
 	}
 	return &limits{
-		users:    ratelimit.New[string](limit(perSecond, 5), maxSenders),
-		hosts:    ratelimit.New[string](limit(perSecond/4, 4), maxSenders),
-		failures: ratelimit.New[netip.Addr](failureLimit, maxSenders),
+		users:     ratelimit.New[string](limit(perSecond, 5), maxSenders),
+		hosts:     ratelimit.New[string](limit(perSecond/4, 4), maxSenders),
+		strangers: ratelimit.New[netip.Addr](strangerLimit, maxSenders),
+		forgeries: ratelimit.New[proof](forgeryLimit, maxSenders),
 		throttled: promauto.With(registry).NewCounterVec(prometheus.CounterOpts{
 			Namespace: "grapnel", Subsystem: "http", Name: "throttled_total",
 			Help: "Requests refused because their sender makes too many: by=identity, or too many with a wrong signature: by=address.",
@@ -88,16 +92,28 @@ func (l *limits) identity(id auth.Identity, now time.Time) error {
 		who, wait.Round(time.Millisecond))}
 }
 
-// claim asks whether a request may be looked at that claims to be signed with a key. An address that failed too often is not
-// listened to, except about keys that were right there before: the others behind the same address (hosts behind a router,
-// everybody behind a proxy) must not suffer for one.
-func (l *limits) claim(p proof, now time.Time) error {
-	wait := l.failures.Wait(p.from, now)
+// claim asks whether a request may be looked at further that claims to be signed with a key. The others behind the same address
+// (hosts behind a router, everybody behind a proxy) must not suffer for one who fails too often: failures with a key that exists
+// count against that key alone, from this address, and not even there once it was used rightly.
+func (l *limits) claim(p proof, exists bool, now time.Time) error {
+	wait := l.strangers.Wait(p.from, now)
+	if exists {
+		wait = l.forgeries.Wait(p, now)
+	}
 	if wait == 0 || l.proven.has(p) {
 		return nil
 	}
 	l.throttled.WithLabelValues("address").Inc()
 	return &throttledError{wait, fmt.Sprintf("Rate exceeded: too many requests from %s had a wrong signature or key; wait %v.", p.from, wait.Round(time.Millisecond))}
+}
+
+// failed counts a claim that was wrong.
+func (l *limits) failed(p proof, exists bool, now time.Time) {
+	if exists {
+		l.forgeries.Take(p, now)
+	} else {
+		l.strangers.Take(p.from, now)
+	}
 }
 
 // proof is a key that was used rightly from an address.

@@ -197,18 +197,19 @@ func (rt *router) admit(r *http.Request, q *sigv4.Request, svc service, request 
 func (rt *router) authenticate(r *http.Request, q *sigv4.Request) (*http.Request, auth.Identity, error) {
 	now := time.Now()
 	claim := proof{ratelimit.Network(rt.source(r)), q.Scope.AccessKeyID}
-	if err := rt.limits.claim(claim, now); err != nil {
-		return nil, auth.Identity{}, err
-	}
 	id, secret, err := rt.auth.Lookup(r.Context(), q.Scope.AccessKeyID, q.Token)
-	if err == nil {
+	exists := err == nil
+	if err := rt.limits.claim(claim, exists, now); err != nil {
+		return r, auth.Identity{}, err
+	}
+	if exists {
 		r, err = rt.verifier.Verify(q, secret, now)
 	}
 	switch {
 	case err == nil:
 		rt.limits.proven.add(claim)
 	case errors.As(err, new(*sigv4.Error)):
-		rt.limits.failures.Take(claim.from, now)
+		rt.limits.failed(claim, exists, now)
 	}
 	return r, id, err
 }

@@ -15,8 +15,8 @@ func (s *Store) CreateDeployment(ctx context.Context, d store.Deployment) error 
 	return s.updateNoticing(ctx, func(t *tx) (noticed bool, err error) {
 		room := []quota{
 			{what: "deployments under way", most: s.Quotas.Deployments, count: `SELECT count(*) FROM deployments WHERE live`},
-			{what: "instances in deployments under way", most: s.Quotas.Targets, count: `SELECT count(*) FROM deployments d
-				JOIN targets t ON t.deployment_id = d.id WHERE d.live`},
+			{what: "instances in deployments under way", most: s.Quotas.Targets,
+				count: `SELECT CAST(sum(targets) AS BIGINT) FROM deployments WHERE live`},
 		}
 		if err := t.within(room, func() error { return insertDeployment(t, d) }); err != nil {
 			return false, err
@@ -56,10 +56,10 @@ func insertDeployment(t *tx, d store.Deployment) error {
 		rollbackOf = &d.Facts.RollbackOf
 	}
 	n, err := t.exec(`INSERT INTO deployments (id, group_id, config, revision_key, rollback_of, info, plan, facts, version,
-			status, live, phase, phase_since, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, $9, TRUE, 0, $10, $10) ON CONFLICT DO NOTHING`,
+			status, live, phase, phase_since, created_at, targets)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, $9, TRUE, 0, $10, $10, $11) ON CONFLICT DO NOTHING`,
 		id, d.GroupID, awsapi.Value(d.Info.DeploymentConfigName), d.RevisionKey, rollbackOf,
-		document{frozen(d.Info)}, document{d.Plan}, document{d.Facts}, string(deploy.Created), at)
+		document{frozen(d.Info)}, document{d.Plan}, document{d.Facts}, string(deploy.Created), at, len(d.Plan.TargetIDs()))
 	if err != nil {
 		return err
 	}

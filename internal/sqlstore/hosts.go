@@ -105,6 +105,9 @@ func (s *Store) TagHosts(ctx context.Context, names []string, change store.TagCh
 
 func tagHost(t *tx, name string, change store.TagChange) error {
 	h, err := one(t, scanHost, selectHost+`WHERE name = $1 AND deregistered_at = 0 {{lock}}`, name)
+	if errors.Is(err, store.ErrNotFound) {
+		return &store.NotRegisteredError{Host: name}
+	}
 	if err != nil {
 		return err
 	}

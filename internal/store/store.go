@@ -149,7 +149,7 @@ type Hosts interface {
 	// DeregisterHost ends the registration, and with it fails the host's open Work: nobody else can report it. It returns the
 	// deployments that this concerns; ErrNotFound when the host is not registered.
 	DeregisterHost(ctx context.Context, name string, at time.Time) (deployments []string, err error)
-	TagHosts(ctx context.Context, names []string, change TagChange) error  // ErrNotFound names the host; all or nothing
+	TagHosts(ctx context.Context, names []string, change TagChange) error  // *NotRegisteredError, *TagLimitError; all or nothing
 	HostsSeen(ctx context.Context, seen []Presence) error                  // unknown names are ignored
 	GroupHealth(ctx context.Context, group string) ([]TargetHealth, error) // by target id, for the group with this id
 }
@@ -161,6 +161,12 @@ type ARNInUseError struct{ Host string }
 func (e *ARNInUseError) Error() string {
 	return fmt.Sprintf("host %s is registered with this ARN", e.Host)
 }
+
+// NotRegisteredError says which host is not registered.
+type NotRegisteredError struct{ Host string }
+
+// Error names the host.
+func (e *NotRegisteredError) Error() string { return fmt.Sprintf("host %s is not registered", e.Host) }
 
 // TagChange adds and removes (key, value) pairs; tags are a set of pairs (service.md 2.8). After it no host may have more
 // than Limit tags, else *TagLimitError.

@@ -125,9 +125,8 @@ func Load(path string) (c Config, warnings []string, err error) {
 	if path == "" {
 		path = UsualPath()
 	}
-	c = Default()
 	if path == "" {
-		return c, nil, nil
+		return Default(), nil, nil
 	}
 	data, err := ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -135,13 +134,19 @@ func Load(path string) (c Config, warnings []string, err error) {
 	} else if err != nil {
 		return Config{}, nil, fmt.Errorf("cannot read the configuration file: %w", err)
 	}
-	if warnings, err = c.read(data); err == nil {
-		err = c.check(&warnings)
-	}
-	if err != nil {
+	if c, warnings, err = Parse(data); err != nil {
 		return Config{}, nil, fmt.Errorf("configuration file %s: %w", path, err)
 	}
 	return c, warnings, nil
+}
+
+// Parse is Load for the content of a file.
+func Parse(data []byte) (c Config, warnings []string, err error) {
+	c = Default()
+	if warnings, err = c.read(data); err == nil {
+		err = c.check(&warnings)
+	}
+	return c, warnings, err
 }
 
 // UsualPath returns the file that is read when none is named, "" when there is none.

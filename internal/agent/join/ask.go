@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"regexp"
 	"time"
 
 	"grapnel/internal/agent/transport"
@@ -49,13 +50,26 @@ func (h *host) ask(ctx context.Context) (awsapi.JoinOutput, error) {
 	if err != nil {
 		return out, h.explain(err)
 	}
-	for _, part := range []*string{out.InstanceName, out.IamUserArn, out.AccessKeyId, out.SecretAccessKey, out.Region} {
-		if awsapi.Value(part) == "" {
+	for form, part := range map[*regexp.Regexp]*string{
+		validName: out.InstanceName, userForm: out.IamUserArn, keyForm: out.AccessKeyId, secretForm: out.SecretAccessKey,
+		regionForm: out.Region, signerForm: out.SpecificationSigner,
+	} {
+		if !form.MatchString(awsapi.Value(part)) {
 			return out, fmt.Errorf("%s answers, but not as a Grapnel server that hosts join: see that the address is right and the server up to date", h.server)
 		}
 	}
 	return out, nil
 }
+
+// Forms of what the server answers. It becomes the agent's files, and with anything else in them no later command could read
+// them.
+var (
+	userForm   = regexp.MustCompile(`^arn:[a-z0-9-]+:iam::[0-9]{12}:user/[!-~]+$`)
+	keyForm    = regexp.MustCompile(`^[A-Za-z0-9_]{16,128}$`)
+	secretForm = regexp.MustCompile(`^[!-~]+$`)
+	regionForm = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+	signerForm = regexp.MustCompile(`^([0-9a-f]{64})?$`)
+)
 
 // nameless reports whether a server refused a request for having no name.
 func nameless(err error) bool {

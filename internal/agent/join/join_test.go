@@ -36,7 +36,8 @@ type server struct {
 	host     string
 	keys     []string // that it accepts
 	made     int
-	lose     int // replies that will not arrive
+	lose     int                      // replies that will not arrive
+	spoil    func(*awsapi.JoinOutput) // changes an answer
 }
 
 func newServer(t *testing.T) *server {
@@ -97,7 +98,13 @@ func (s *server) serve(r *http.Request) (any, *awsjson.Error) {
 	if awsapi.Value(in.Retire) {
 		return struct{}{}, nil
 	}
-	return awsapi.RotateHostKeyOutput{AccessKeyId: new(s.newKey()), SecretAccessKey: new("secret/" + s.keys[1])}, nil
+	out := awsapi.RotateHostKeyOutput{AccessKeyId: new(s.newKey()), SecretAccessKey: new("secret/" + s.keys[1])}
+	if s.spoil != nil {
+		answer := awsapi.JoinOutput{AccessKeyId: out.AccessKeyId, SecretAccessKey: out.SecretAccessKey}
+		s.spoil(&answer)
+		out.AccessKeyId, out.SecretAccessKey = answer.AccessKeyId, answer.SecretAccessKey
+	}
+	return out, nil
 }
 
 func (s *server) newKey() string {
@@ -117,10 +124,14 @@ func (s *server) join(in awsapi.JoinInput) (any, *awsjson.Error) {
 	}
 	s.attempts, s.host, s.keys = append(s.attempts, attempt), name, nil
 	key := s.newKey()
-	return awsapi.JoinOutput{
+	out := awsapi.JoinOutput{
 		InstanceName: &name, IamUserArn: new("arn:aws:iam::000000000000:user/AWS/CodeDeploy/" + name), AccessKeyId: &key,
 		SecretAccessKey: new("secret/" + key), Region: new("us-east-1"), SpecificationSigner: new(strings.Repeat("ab", 32)),
-	}, nil
+	}
+	if s.spoil != nil {
+		s.spoil(&out)
+	}
+	return out, nil
 }
 
 // machine is a host's folder with a configuration file in it.
@@ -324,6 +335,44 @@ func TestRefusedBeforeTheServerIsAsked(t *testing.T) {
 			}
 			if m.read(m.config) != before {
 				t.Error("the settings were changed")
+			}
+		})
+	}
+}
+
+// What no server of ours answers stays out of the files: with it in them, no later command could read them.
+func TestMalformedAnswer(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(*awsapi.JoinOutput){
+		"name":     func(out *awsapi.JoinOutput) { out.InstanceName = new("a\x1b[2J") },
+		"ARN":      func(out *awsapi.JoinOutput) { out.IamUserArn = new("arn:aws:iam::1:user/x\nroot_dir: /other") },
+		"key":      func(out *awsapi.JoinOutput) { out.AccessKeyId = new("AKIA 1") },
+		"secret":   func(out *awsapi.JoinOutput) { out.SecretAccessKey = new("s\n\"x") },
+		"region":   func(out *awsapi.JoinOutput) { out.Region = new("us-east-1.other.example/") },
+		"signer":   func(out *awsapi.JoinOutput) { out.SpecificationSigner = new("zz\nca_file: /other") },
+		"no ARN":   func(out *awsapi.JoinOutput) { out.IamUserArn = nil },
+		"no names": func(out *awsapi.JoinOutput) { *out = awsapi.JoinOutput{} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, m := newServer(t), newMachine(t)
+			s.spoil = spoil
+			before := m.read(m.config)
+			if exit, said := m.join(s.URL, "--token", s.token, "--name", "web-1"); exit != exitFailed || !strings.Contains(said, "not as a Grapnel server") {
+				t.Errorf("exit code %d: %s", exit, said)
+			}
+			if _, err := os.Stat(m.ids); err == nil || m.read(m.config) != before {
+				t.Errorf("it was written: %v, %s", err, m.read(m.config))
+			}
+			s.spoil = nil
+			m.mustJoin(s, "--name", "web-1")
+			if name != "key" && name != "secret" {
+				return
+			}
+			s.spoil = spoil
+			key := m.key()
+			if exit, said := m.rotate(); exit != exitFailed || m.key() != key || !slices.Contains(s.keys, key) {
+				t.Errorf("rotate-key ended with %d, the key is %s, the server accepts %v: %s", exit, m.key(), s.keys, said)
 			}
 		})
 	}

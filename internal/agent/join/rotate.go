@@ -85,8 +85,8 @@ func (h *host) callRotate(ctx context.Context, client *http.Client, id identity.
 
 func (h *host) replaceKey(made awsapi.RotateHostKeyOutput) error {
 	id, secret := awsapi.Value(made.AccessKeyId), awsapi.Value(made.SecretAccessKey)
-	if id == "" || secret == "" {
-		return errors.New("the server sent none")
+	if !keyForm.MatchString(id) || !secretForm.MatchString(secret) {
+		return errors.New("the server sent none that could be one")
 	}
 	file, err := h.withKey(id, secret)
 	if err != nil {

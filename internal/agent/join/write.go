@@ -71,6 +71,9 @@ func (h *host) settings(signer string) ([]byte, error) {
 		values["specification_signer_sha256"] = signer
 	}
 	changed, err := config.Set(data, values, "Set by codedeploy-agent join:")
+	if err == nil {
+		_, _, err = config.Parse(changed) // every later command, join too, begins with that
+	}
 	if err != nil {
 		return nil, fmt.Errorf("configuration file %s: %w", h.settingsFile, err)
 	}

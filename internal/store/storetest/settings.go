@@ -380,14 +380,19 @@ func hostTags(t *testing.T, s store.Store) {
 	if err := s.TagHosts(ctx, []string{"b", "a"}, store.TagChange{Add: []awsapi.Tag{tag("more", "")}, Limit: 3}); !errors.As(err, &limit) || limit.Host != "a" {
 		t.Fatalf("got error %v, want one that names a", err)
 	}
-	fails(t, s.TagHosts(ctx, []string{"b", "none"}, store.TagChange{Add: []awsapi.Tag{tag("more", "")}, Limit: 3}), store.ErrNotFound)
+	var unknown *store.NotRegisteredError
+	if err := s.TagHosts(ctx, []string{"b", "none"}, store.TagChange{Add: []awsapi.Tag{tag("more", "")}, Limit: 3}); !errors.As(err, &unknown) || unknown.Host != "none" {
+		t.Fatalf("got error %v, want one that names none", err)
+	}
 	same(t, "tags of b, changed together or not at all", tags("b"), []awsapi.Tag{tag("k", "1"), tag("k", "2")})
 
 	ok(t, s.TagHosts(ctx, []string{"a"}, store.TagChange{Remove: []awsapi.Tag{tag("k", "2"), tag("bare", ""), tag("k", "none")}, Limit: 3}))
 	same(t, "tags of a after removal", tags("a"), []awsapi.Tag{tag("k", "1")})
 	deregister(t, s, "a", nil)
 	same(t, "tags of a deregistered host", tags("a"), []awsapi.Tag{tag("k", "1")})
-	fails(t, s.TagHosts(ctx, []string{"a"}, store.TagChange{Limit: 3}), store.ErrNotFound)
+	if err := s.TagHosts(ctx, []string{"a"}, store.TagChange{Limit: 3}); !errors.As(err, &unknown) || unknown.Host != "a" {
+		t.Fatalf("got error %v, want one that names the deregistered host", err)
+	}
 }
 
 func hostsSeen(t *testing.T, s store.Store) {

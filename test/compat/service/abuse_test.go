@@ -311,28 +311,35 @@ func isTimeout(err error) bool {
 	return ok && e.Timeout()
 }
 
-// TestWrongSignatures: who fails too often is held back, at the address that failed; those who were right before from there
-// are not.
+// TestWrongSignatures: who fails too often is held back, at the address that failed; those who sign with another key from there
+// are not, also when they were never heard of before.
 func TestWrongSignatures(t *testing.T) {
 	t.Parallel()
 	w := start(t)
 	w.application("shop")
 	defer w.goodClient(t)()
-	stranger := w.as(unknown)
-	throttled := 0
-	for range 300 {
-		_, err := stranger.ListApplications(t.Context(), &codedeploy.ListApplicationsInput{})
-		switch code(err) {
-		case "UnrecognizedClientException":
-		case "ThrottlingException":
-			throttled++
-		default:
-			t.Fatal(err)
+	ann, bob := w.user("ann", all), w.user("bob", all)
+	forged := sigv4.Credentials{AccessKeyID: bob.AccessKeyID, SecretAccessKey: unknown.SecretAccessKey}
+	list := func(c sigv4.Credentials) error {
+		_, err := w.as(c).ListApplications(t.Context(), &codedeploy.ListApplicationsInput{})
+		return err
+	}
+	for wrong, want := range map[sigv4.Credentials]string{unknown: "UnrecognizedClientException", forged: "InvalidSignatureException"} {
+		throttled := 0
+		for range 300 {
+			switch err := list(wrong); code(err) {
+			case want:
+			case "ThrottlingException":
+				throttled++
+			default:
+				t.Fatal(err)
+			}
+		}
+		if throttled < 50 {
+			t.Errorf("%d of 300 requests with %s were held back", throttled, want)
 		}
 	}
-	if throttled < 50 {
-		t.Errorf("%d of 300 requests were held back", throttled)
-	}
+	ok(t, list(ann))
 	if text := w.metrics(t); !strings.Contains(text, `grapnel_http_throttled_total{by="address"}`) {
 		t.Error("the metrics do not tell")
 	}
