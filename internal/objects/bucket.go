@@ -3,6 +3,7 @@ package objects
 import (
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -57,8 +58,8 @@ func (c *call) listBuckets() error {
 	return c.reply(result)
 }
 
-// createBucket reads the body, which may name a location, only to see that it is well-formed: all buckets are where the
-// server is, whatever region clients are set to.
+// createBucket makes a bucket where the server is, for clients of any region, as long as they ask for no other place. To make
+// one's own bucket again succeeds in S3's first region alone, and scripts count on both answers.
 func (c *call) createBucket() error {
 	var configuration struct {
 		XMLName            xml.Name `xml:"CreateBucketConfiguration"`
@@ -71,12 +72,20 @@ func (c *call) createBucket() error {
 	if err := readXML(body, &configuration); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	if err := c.store.CreateBucket(c.r.Context(), c.bucket); err != nil {
+	if where := configuration.LocationConstraint; where != "" && where != c.Region {
+		return &apiError{400, "IllegalLocationConstraintException", fmt.Sprintf(
+			"The location constraint %.64q is not the region of this server, %s. Set AWS_REGION and AWS_DEFAULT_REGION to that, or leave it out.", where, c.Region)}
+	}
+	err = c.store.CreateBucket(c.r.Context(), c.bucket)
+	if err != nil && (c.Region != firstRegion || !errors.Is(err, blob.ErrBucketExists)) {
 		return err
 	}
 	c.w.Header().Set("Location", "/"+c.bucket)
 	return c.done(http.StatusOK)
 }
+
+// firstRegion is the one from the time when S3 had no regions, and differs from the others.
+const firstRegion = "us-east-1"
 
 func (c *call) deleteBucket() error {
 	if err := c.store.DeleteBucket(c.r.Context(), c.bucket); err != nil {
@@ -101,8 +110,8 @@ func (c *call) getBucketLocation() error {
 		XMLName xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ LocationConstraint"`
 		Region  string   `xml:",chardata"`
 	}{Region: c.Region}
-	if c.Region == "us-east-1" {
-		location.Region = "" // S3's first region had no name
+	if c.Region == firstRegion {
+		location.Region = ""
 	}
 	return c.reply(location)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"grapnel/internal/blob"
 	"grapnel/internal/sigv4"
@@ -121,7 +122,17 @@ func signatureError(e *sigv4.Error) (status int, code string) {
 
 // WriteError answers a request that was refused before it came to the endpoint, in the form that S3 clients read. err is
 // usually a *sigv4.Error.
-func WriteError(w http.ResponseWriter, r *http.Request, err error) { writeError(w, r, err) }
+func WriteError(w http.ResponseWriter, r *http.Request, err error) {
+	// The signature of a form is in its fields, which are not read for nobody knows whom.
+	if e, ok := errors.AsType[*sigv4.Error](err); ok && e.Problem == sigv4.Missing && isForm(r) {
+		err = notImplemented("uploads by HTML forms (presigned POST). Use a presigned PUT.")
+	}
+	writeError(w, r, err)
+}
+
+func isForm(r *http.Request) bool {
+	return r.Method == http.MethodPost && strings.HasPrefix(strings.ToLower(r.Header.Get("Content-Type")), "multipart/form-data")
+}
 
 func writeError(w http.ResponseWriter, r *http.Request, err error) *apiError {
 	e := translate(err)

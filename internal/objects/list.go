@@ -2,7 +2,9 @@ package objects
 
 import (
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/xml"
+	"hash/crc32"
 	"net/url"
 	"strconv"
 	"strings"
@@ -142,13 +144,20 @@ func (c *call) number(param string, most int) (int, error) {
 	return min(n, most), nil
 }
 
-// A continuation token is opaque to clients, so that they build on nothing in it.
-func encodeToken(after string) string { return base64.RawURLEncoding.EncodeToString([]byte(after)) }
+// A continuation token is opaque to clients, so that they build on nothing in it. Its checksum tells one that was made up or
+// cut off, which would end a listing early without a word.
+func encodeToken(after string) string {
+	return base64.RawURLEncoding.EncodeToString(binary.BigEndian.AppendUint32([]byte(after), crc32.ChecksumIEEE([]byte(after))))
+}
 
 func decodeToken(token string) (string, error) {
-	after, err := base64.RawURLEncoding.DecodeString(token)
-	if err != nil {
-		return "", invalid("The continuation token provided is incorrect.")
+	if token == "" {
+		return "", nil
 	}
-	return string(after), nil
+	data, err := base64.RawURLEncoding.DecodeString(token)
+	after := string(data[:max(0, len(data)-crc32.Size)])
+	if err != nil || encodeToken(after) != token {
+		return "", invalid("The continuation token provided is incorrect. Send the one of the page before, or none.")
+	}
+	return after, nil
 }

@@ -219,6 +219,9 @@ func TestBadXML(t *testing.T) {
 		{"POST", "/bundles/k?uploadId=X", "", "MalformedXML"},
 		{"POST", "/bundles/k?uploadId=X", "<CompleteMultipartUpload/>", "NoSuchUpload"},
 		{"PUT", "/other", "not XML", "MalformedXML"},
+		{"PUT", "/other", "<CreateBucketConfiguration><LocationConstraint>eu-west-1</LocationConstraint></CreateBucketConfiguration>", "IllegalLocationConstraintException"},
+		{"PUT", "/bundles", "<CreateBucketConfiguration><LocationConstraint>us-east-1</LocationConstraint></CreateBucketConfiguration>", ""},
+		{"PUT", "/bundles", "", ""},
 	} {
 		if got := code(t, e.do(tt.method, tt.url, tt.body)); got != tt.want {
 			t.Errorf("%s %s %.60s: got %q, want %q", tt.method, tt.url, tt.body, got, tt.want)
@@ -324,6 +327,21 @@ func TestWriteError(t *testing.T) {
 		WriteError(w, httptest.NewRequest("GET", "/bundles/k", nil), fmt.Errorf("verify: %w", err))
 		if got := code(t, w); got != tt.want || w.Code != tt.status || !strings.Contains(w.Body.String(), "&lt;why&gt;") {
 			t.Errorf("problem %d: got %d %s, want %d %s", tt.problem, w.Code, w.Body, tt.status, tt.want)
+		}
+	}
+}
+
+// TestForm: an upload by an HTML form, whose signature is not where those of other requests are, is not taken for one that
+// has none.
+func TestForm(t *testing.T) {
+	t.Parallel()
+	for contentType, want := range map[string]string{"Multipart/form-data; boundary=x": "NotImplemented", "application/xml": "AccessDenied"} {
+		r := httptest.NewRequest("POST", "/bundles", nil)
+		r.Header.Set("Content-Type", contentType)
+		w := httptest.NewRecorder()
+		WriteError(w, r, sigv4.Errorf(sigv4.Missing, "x"))
+		if got := code(t, w); got != want {
+			t.Errorf("%s: got %s, want %s", contentType, got, want)
 		}
 	}
 }

@@ -324,6 +324,7 @@ func TestRefusedBeforeTheServerIsAsked(t *testing.T) {
 		"no server's URL":   {[]string{"grapnel.example:8700", "--token", "x"}, exitFailed, "https://host"},
 		"plain http":        {[]string{"http://grapnel.example:8700", "--token", "x"}, exitFailed, "--insecure"},
 		"a name like EC2's": {[]string{s.URL, "--token", "x", "--name", "i-1"}, exitFailed, "no name for a host"},
+		"http to TLS":       {[]string{"http://127.0.0.1:1", "--token", s.token}, exitFailed, "join https://127.0.0.1:1"},
 		"half of a token":   {[]string{s.URL, "--token", s.token[:len(s.token)-3]}, exitFailed, "damaged"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -454,6 +455,10 @@ func TestOtherServer(t *testing.T) {
 	// Without a pin, only the usual authorities count.
 	if exit, said := m.join(s.URL, "--token", "gjt.1.secret", "--name", "a"); exit != exitFailed || !strings.Contains(said, "ca_file") || len(s.attempts) > 0 {
 		t.Errorf("exit code %d after %d requests: %s", exit, len(s.attempts), said)
+	}
+	plain := "http" + strings.TrimPrefix(s.URL, "https")
+	if exit, said := m.join(plain, "--token", "gjt.1.secret", "--name", "a"); exit != exitFailed || !strings.Contains(said, "join "+s.URL) {
+		t.Errorf("exit code %d: %s", exit, said)
 	}
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

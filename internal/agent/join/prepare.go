@@ -53,7 +53,10 @@ func prepare(o options, out io.Writer) (*host, error) {
 	if err != nil {
 		return nil, err
 	}
-	if pinned && h.server.Scheme == "https" {
+	if pinned && h.server.Scheme == "http" {
+		return nil, fmt.Errorf("the token is from a server that speaks https: join https://%s", h.server.Host)
+	}
+	if pinned {
 		h.pin = transport.NewPin(h.server.Hostname(), sum)
 	}
 	if err := h.locate(); err != nil {

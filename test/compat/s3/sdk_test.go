@@ -88,6 +88,10 @@ func TestSDKBuckets(t *testing.T) {
 		name := aws.String(bucket)
 		_, err := c.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: name})
 		wantCode(t, "create again", err, "BucketAlreadyOwnedByYou")
+		_, err = c.CreateBucket(ctx, &s3.CreateBucketInput{
+			Bucket: aws.String("elsewhere"), CreateBucketConfiguration: &types.CreateBucketConfiguration{LocationConstraint: "eu-north-1"},
+		})
+		wantCode(t, "create elsewhere", err, "IllegalLocationConstraintException")
 		_, err = c.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String("Bad_Name")})
 		wantCode(t, "bad name", err, "InvalidBucketName")
 		list, err := c.ListBuckets(ctx, &s3.ListBucketsInput{})
@@ -266,8 +270,12 @@ func TestSDKListAndDelete(t *testing.T) {
 	if err != nil || len(old.Contents) != 1 || !*old.IsTruncated || *old.NextMarker != "a/1" {
 		t.Errorf("list version 1: %+v, error %v", old, err)
 	}
-	_, err = c.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: aws.String(bucket), ContinuationToken: aws.String("?")})
-	wantCode(t, "bad token", err, "InvalidArgument")
+	for _, token := range []string{"?", "zz", "AAAAAAA"} {
+		_, err = c.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: aws.String(bucket), ContinuationToken: &token})
+		wantCode(t, "token "+token, err, "InvalidArgument")
+		_, err = c.ListBuckets(ctx, &s3.ListBucketsInput{ContinuationToken: &token})
+		wantCode(t, "token of buckets "+token, err, "InvalidArgument")
+	}
 	_, err = c.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: aws.String("missing")})
 	wantCode(t, "list", err, "NoSuchBucket")
 
