@@ -65,6 +65,9 @@ func (o *observer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rec := newRecorder(w)
 	o.next.ServeHTTP(rec, r)
 	o.seconds.WithLabelValues(rec.service, rec.operation, strconv.Itoa(rec.status)).Observe(time.Since(start).Seconds())
+	if !o.log.Enabled(r.Context(), slog.LevelDebug) {
+		return // what it would tell costs more than asking
+	}
 	o.log.Debug("request", "service", rec.service, "operation", rec.operation, "method", r.Method, "path", r.URL.Path, "status", rec.status,
 		"took", time.Since(start), "from", r.RemoteAddr, "request", w.Header().Get("X-Amzn-Requestid"))
 }

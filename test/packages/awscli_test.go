@@ -86,8 +86,8 @@ func TestAWSDeployInstall(t *testing.T) {
 	deploy("register --instance-name web-1 --tags Key=role,Value=web")
 	deploy("install --config-file codedeploy.onpremises.yml", "codedeploy-agent "+version(t)+"-1 is installed\n", "Installing the AWS CodeDeploy Agent")
 	c.expect(t, 0, dpkg.query, version(t)+"-1")
-	if got := c.read(t, "etc/codedeploy-agent/conf/codedeployagent.yml"); !strings.Contains(got, `deploy_control_endpoint: "`+s.URL+`"`) {
-		t.Errorf("the agent does not know the server that it comes from:\n%s", got)
+	if got := c.read(t, "etc/codedeploy-agent/conf/codedeployagent.yml"); !strings.Contains(got, `deploy_control_endpoint: "`+s.URL+`"`) || !strings.Contains(got, `ca_file: "/root/ca.pem"`) {
+		t.Errorf("the agent does not know the server that it comes from, or whom to trust:\n%s", got)
 	}
 	t.Cleanup(func() { c.sh(t, service+" stop") })
 	c.expect(t, 0, service+" start")

@@ -317,3 +317,15 @@ func TestInstallFromTheServer(t *testing.T) {
 	c.expect(t, 0, "cd /root && curl -fsS --cacert trusted.pem "+s.URL+"/latest/SHA256SUMS -o SHA256SUMS && "+
 		"for f in codedeploy-agent-linux-amd64 codedeploy-agent.service; do curl -fsSO --cacert trusted.pem "+s.URL+"/latest/$f; done && sha256sum --ignore-missing --check SHA256SUMS")
 }
+
+// TestInstallFromAServerInTheClear: what a machine trusts has nothing to do with a server that shows no certificate.
+func TestInstallFromAServerInTheClear(t *testing.T) {
+	t.Parallel()
+	c := newChroot(t)
+	s := harness.StartServer(t, t.TempDir(), "--packages", dist(t))
+	c.write(t, "root/bundle.pem", "the authorities of the machine", 0o644)
+	c.expect(t, 0, "cd /root && rm -r /packages && wget -q "+s.URL+"/latest/install && chmod +x install && AWS_CA_BUNDLE=/root/bundle.pem ./install auto")
+	if settings := c.read(t, "etc/codedeploy-agent/conf/codedeployagent.yml"); !strings.Contains(settings, s.URL) || strings.Contains(settings, "ca_file") {
+		t.Errorf("the configuration:\n%s", settings)
+	}
+}

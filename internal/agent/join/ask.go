@@ -129,6 +129,8 @@ func (h *host) explain(err error) error {
 	switch {
 	case errors.As(err, &answer) && answer.Status == http.StatusNotFound && answer.Name == http.StatusText(http.StatusNotFound):
 		advice = "this is no Grapnel server, or one that is too old for this: see that the address is right"
+	case errors.As(err, &answer) && answer.Name == http.StatusText(http.StatusBadRequest) && h.server.Scheme == "http":
+		advice = "a server that speaks https answers like this; if that one does, join https://" + h.server.Host
 	case errors.As(err, &answer): // the server says what to do
 	case errors.Is(err, transport.ErrNotPinned):
 		advice = "another server answers at " + h.server.Host + ", or something on the way reads along. See that the address is right; " +

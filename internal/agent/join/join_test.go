@@ -324,6 +324,7 @@ func TestRefusedBeforeTheServerIsAsked(t *testing.T) {
 		"no server's URL":   {[]string{"grapnel.example:8700", "--token", "x"}, exitFailed, "https://host"},
 		"plain http":        {[]string{"http://grapnel.example:8700", "--token", "x"}, exitFailed, "--insecure"},
 		"a name like EC2's": {[]string{s.URL, "--token", "x", "--name", "i-1"}, exitFailed, "no name for a host"},
+		"http to TLS":       {[]string{"http://127.0.0.1:1", "--token", s.token}, exitFailed, "join https://127.0.0.1:1"},
 		"half of a token":   {[]string{s.URL, "--token", s.token[:len(s.token)-3]}, exitFailed, "damaged"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -378,6 +379,55 @@ func TestMalformedAnswer(t *testing.T) {
 	}
 }
 
+// Files that somebody keeps elsewhere, behind links, are changed where they are.
+func TestFilesBehindLinks(t *testing.T) {
+	t.Parallel()
+	s, m := newServer(t), newMachine(t)
+	kept := t.TempDir()
+	settings, ids := filepath.Join(kept, "settings"), filepath.Join(kept, "ids")
+	if err := os.Rename(m.config, settings); err != nil {
+		t.Fatal(err)
+	}
+	for link, target := range map[string]string{m.config: settings, m.ids: ids} {
+		if err := os.Symlink(target, link); err != nil {
+			t.Skipf("no symlinks here: %v", err)
+		}
+	}
+	refused := func(path string) {
+		t.Helper()
+		exit, said := m.join(s.URL, "--token", s.token, "--name", "web-1")
+		if exit != exitFailed || !strings.Contains(said, path+" is a link to a file that does not exist") || len(s.attempts) > 0 {
+			t.Errorf("with a dangling link, exit code %d after %d requests: %s", exit, len(s.attempts), said)
+		}
+	}
+	refused(m.ids)
+	m.write(ids, "")
+	if err := os.Rename(settings, settings+"~"); err != nil {
+		t.Fatal(err)
+	}
+	refused(m.config)
+	if err := os.Rename(settings+"~", settings); err != nil {
+		t.Fatal(err)
+	}
+
+	m.mustJoin(s, "--name", "web-1")
+	first := m.key()
+	if exit, said := m.rotate(); exit != exitOK {
+		t.Fatal(said)
+	}
+	for _, link := range []string{m.config, m.ids} {
+		if _, err := os.Readlink(link); err != nil {
+			t.Errorf("the link was replaced: %v", err)
+		}
+	}
+	if text := m.read(settings); !strings.Contains(text, s.URL) {
+		t.Errorf("the settings behind the link:\n%s", text)
+	}
+	if m.key() == first || !strings.Contains(m.read(ids), m.key()) {
+		t.Errorf("the identity behind the link:\n%s", m.read(ids))
+	}
+}
+
 func TestFilesThatCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	s, m := newServer(t), newMachine(t)
@@ -405,6 +455,10 @@ func TestOtherServer(t *testing.T) {
 	// Without a pin, only the usual authorities count.
 	if exit, said := m.join(s.URL, "--token", "gjt.1.secret", "--name", "a"); exit != exitFailed || !strings.Contains(said, "ca_file") || len(s.attempts) > 0 {
 		t.Errorf("exit code %d after %d requests: %s", exit, len(s.attempts), said)
+	}
+	plain := "http" + strings.TrimPrefix(s.URL, "https")
+	if exit, said := m.join(plain, "--token", "gjt.1.secret", "--name", "a"); exit != exitFailed || !strings.Contains(said, "join "+s.URL) {
+		t.Errorf("exit code %d: %s", exit, said)
 	}
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

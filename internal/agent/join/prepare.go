@@ -53,7 +53,10 @@ func prepare(o options, out io.Writer) (*host, error) {
 	if err != nil {
 		return nil, err
 	}
-	if pinned && h.server.Scheme == "https" {
+	if pinned && h.server.Scheme == "http" {
+		return nil, fmt.Errorf("the token is from a server that speaks https: join https://%s", h.server.Host)
+	}
+	if pinned {
 		h.pin = transport.NewPin(h.server.Hostname(), sum)
 	}
 	if err := h.locate(); err != nil {
@@ -78,6 +81,9 @@ func (h *host) locate() error {
 		return err
 	}
 	h.settingsFile, h.cfg = path, config.Default()
+	if _, err := behind(path); err != nil {
+		return err
+	}
 	switch _, err := os.Stat(path); {
 	case err == nil:
 		if h.cfg, _, err = config.Load(path); err != nil {
@@ -92,7 +98,15 @@ func (h *host) locate() error {
 
 // checkFiles sees whether everything that will be written can be, before a token is used up for nothing.
 func (h *host) checkFiles() error {
-	for _, dir := range []string{filepath.Dir(h.settingsFile), filepath.Dir(h.identityFile), h.cfg.RootDir, h.cfg.LogDir, h.cfg.PIDDir} {
+	dirs := []string{filepath.Dir(h.settingsFile), filepath.Dir(h.identityFile), h.cfg.RootDir, h.cfg.LogDir, h.cfg.PIDDir}
+	for _, path := range []string{h.settingsFile, h.identityFile} {
+		target, err := behind(path)
+		if err != nil {
+			return err
+		}
+		dirs = append(dirs, filepath.Dir(target))
+	}
+	for _, dir := range dirs {
 		if err := writable(dir); err != nil {
 			return fmt.Errorf("%w; run this as the user that the agent runs as, root as a rule (sudo), or name folders of your own with "+
 				"root_dir, log_dir, pid_dir and on_premises_config_file in %s", err, h.settingsFile)

@@ -45,16 +45,39 @@ func (h *host) write(reply awsapi.JoinOutput) error {
 }
 
 // replace writes a file that belongs to whoever owns another file or folder of the agent, when that is there. It is given
-// away before it is in place: an agent that looks in between could not read it.
+// away before it is in place: an agent that looks in between could not read it. What lies behind a link keeps its owner.
 func replace(path string, content []byte, mode fs.FileMode, ownerOf string) error {
-	temp := path + ".new"
+	target, err := behind(path)
+	if err != nil {
+		return err
+	}
+	if target != path {
+		ownerOf = target
+	}
+	temp := target + ".new"
 	if err := atomicfile.WriteFile(temp, content, mode); err != nil {
 		return err
 	}
 	if err := giveTo(ownerOf, temp); err != nil {
 		return err
 	}
-	return atomicfile.Move(temp, path)
+	return atomicfile.Move(temp, target)
+}
+
+// behind returns the file that a path stands for: where it leads when it is a link, which stays one then; else the path itself,
+// be there a file or not.
+func behind(path string) (string, error) {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Mode()&fs.ModeSymlink == 0 {
+		return path, nil
+	} else if err != nil {
+		return "", err
+	}
+	target, err := filepath.EvalSymlinks(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("%s is a link to a file that does not exist; make that file, or remove the link", path)
+	}
+	return target, err
 }
 
 // settings returns the configuration file as it will be.

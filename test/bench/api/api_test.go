@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	os.Setenv("CGO_ENABLED", "0")
 	os.Setenv("GOFLAGS", "-trimpath '-ldflags=-s -w'")
 	// The clients share the cores with the server that is measured; less collecting leaves more to it.
-	debug.SetGCPercent(400)
+	debug.SetGCPercent(1600)
 	harness.Main(m)
 }
 
