@@ -79,20 +79,31 @@ func (f *Files) open(name string) (*os.File, fs.FileInfo, error) {
 		return nil, nil, missingf("this server has no packages of the agent: put the folder that `make packages` writes (dist) beside the program as \"packages\", "+
 			"or at %s, or name it with grapnel server --packages DIR; no restart is needed for the first two", systemDir)
 	}
-	file, err := os.OpenInRoot(dir, name)
+	root, err := os.OpenRoot(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, missingf("the packages folder of this server has no %q; its SHA256SUMS lists what there should be, and `make packages` writes it", name)
+		return nil, nil, missingf("the packages folder of this server is gone; `make packages` writes it")
+	} else if err != nil {
+		return nil, nil, fmt.Errorf("packages folder: %w", err)
 	}
+	defer root.Close()
+	info, err := root.Stat(name) // before it is opened: opening a pipe waits for somebody who writes to it
+	link, linkErr := root.Lstat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil, missingf("the packages folder of this server has no %q; its SHA256SUMS lists what there should be, and `make packages` writes it", name)
+	case err != nil && linkErr == nil && link.Mode()&fs.ModeSymlink != 0 && !errors.Is(err, fs.ErrPermission):
+		return nil, nil, missingf("%q is a link that leads to no file of the packages folder", name)
+	case err != nil:
+		return nil, nil, fmt.Errorf("packages folder: %w", err)
+	case !info.Mode().IsRegular():
+		return nil, nil, missingf("%q is not a file", name)
+	}
+	file, err := root.Open(name)
 	if err != nil {
 		return nil, nil, fmt.Errorf("packages folder: %w", err)
 	}
-	info, err := file.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = missingf("%q is not a file", name)
-	}
-	if err != nil {
-		file.Close()
-		return nil, nil, err
+	if info, err = file.Stat(); err != nil { // of what is sent, should another have come in between
+		return nil, nil, errors.Join(err, file.Close())
 	}
 	return file, info, nil
 }

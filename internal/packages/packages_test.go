@@ -132,13 +132,10 @@ func TestFiles(t *testing.T) {
 func TestWhatIsNotServed(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
-	for _, name := range []string{"", ".", "..", "../install", "sub", ".hidden", "a/b", "none.deb", "ca.pem", "sub/../install", "a\x00b", strings.Repeat("a", 200)} {
+	for _, name := range []string{"", ".", "..", "../install", "sub", ".hidden", "a/b", "none.deb", "ca.pem", "passwd", "sub/../install", "a\x00b", strings.Repeat("a", 200)} {
 		if _, body, err := ask(t, packages.Options{Dir: dir}, name, nil); !errors.Is(err, fs.ErrNotExist) || body != "" {
 			t.Errorf("%q: %q, %v", name, body, err)
 		}
-	}
-	if _, body, err := ask(t, packages.Options{Dir: dir}, "passwd", nil); err == nil || body != "" {
-		t.Errorf("a link led out of the folder to %q", body)
 	}
 	if _, _, err := ask(t, packages.Options{Dir: filepath.Join(dir, "gone")}, "install", nil); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a folder that is gone: %v", err)
