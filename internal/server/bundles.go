@@ -65,7 +65,7 @@ func (o Options) openBundles(ctx context.Context) (bundles, error) {
 	external := o.ExternalBundles
 	bucket, prefix, ok := external.split()
 	if !ok {
-		return disk.Open(filepath.Join(o.DataDir, "bundles"))
+		return disk.Open(filepath.Join(o.DataDir, "bundles"), o.Log)
 	}
 	spool := filepath.Join(o.DataDir, "receiving")
 	if err := os.MkdirAll(spool, 0o700); err != nil {

@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,6 +33,7 @@ import (
 // Store is a blob.Store, blob.Buckets, blob.Multipart and blob.Versions in a folder.
 type Store struct {
 	root string
+	log  *slog.Logger
 
 	// mu is held while names are made and removed, so that a folder cannot go away between the check that it is there
 	// and the rename into it. It is never held while data is copied or synced.
@@ -48,9 +50,10 @@ var (
 	_ blob.Versions  = (*Store)(nil)
 )
 
-// Open opens the store in the folder root, which is made if it does not exist, and removes what a crash left in tmp.
-func Open(root string) (*Store, error) {
-	s := &Store{root: root}
+// Open opens the store in the folder root, which is made if it does not exist, and removes what a crash left in tmp. log is
+// told of damaged files.
+func Open(root string, log *slog.Logger) (*Store, error) {
+	s := &Store{root: root, log: log}
 	if err := os.RemoveAll(s.tmp()); err != nil {
 		return nil, fmt.Errorf("clear bundle store: %w", err)
 	}

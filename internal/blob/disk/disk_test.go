@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,7 +38,7 @@ func TestMain(m *testing.M) {
 
 func open(t testing.TB, root string) *Store {
 	t.Helper()
-	s, err := Open(root)
+	s, err := Open(root, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,6 +195,160 @@ func TestDamaged(t *testing.T) {
 	}
 }
 
+// TestDamageIsLimited: a damaged record, and files that are none of the store's, hide nothing else; what is written to the
+// key replaces it, and what is kept of the key can still be read.
+func TestDamageIsLimited(t *testing.T) {
+	t.Parallel()
+	for _, versioning := range []blob.Versioning{blob.NeverVersioned, blob.Enabled, blob.Suspended} {
+		for what, repair := range map[string]func(s *Store) error{
+			"PUT": func(s *Store) error {
+				_, err := s.Put(t.Context(), "bundles", "k", strings.NewReader("new"), &blob.Attributes{}, blob.Condition{})
+				return err
+			},
+			"DELETE": func(s *Store) error {
+				_, err := s.Delete(t.Context(), "bundles", "k", "", blob.Condition{})
+				return err
+			},
+		} {
+			t.Run(string(versioning)+" "+what, func(t *testing.T) {
+				t.Parallel()
+				s, old := damagedBucket(t, versioning)
+				checkListed(t, s, "ok")
+				_, err := s.Put(t.Context(), "bundles", "k", strings.NewReader("x"), &blob.Attributes{}, blob.Condition{ETag: "*"})
+				if !errors.Is(err, errDamaged) {
+					t.Errorf("PUT with a condition: got error %v", err)
+				}
+				if err := repair(s); err != nil {
+					t.Fatal(err)
+				}
+				if what == "PUT" {
+					checkListed(t, s, "k ok")
+				} else {
+					checkListed(t, s, "ok")
+				}
+				if versioning == blob.NeverVersioned {
+					return
+				}
+				if o, err := s.Stat(t.Context(), "bundles", "k", old); err != nil || o.Size != 3 {
+					t.Errorf("the version before: got %+v, error %v", o, err)
+				}
+			})
+		}
+	}
+}
+
+// damagedBucket has the objects ok and k, which is damaged, and of k a version that is not, if versions are kept; further an
+// upload that is damaged, and files with names that no key has.
+func damagedBucket(t *testing.T, versioning blob.Versioning) (s *Store, old string) {
+	t.Helper()
+	s = open(t, t.TempDir())
+	must := func(_ any, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	put := func(key, body string) blob.Object {
+		o, err := s.Put(t.Context(), "bundles", key, strings.NewReader(body), &blob.Attributes{}, blob.Condition{})
+		must(nil, err)
+		return o
+	}
+	must(nil, s.CreateBucket(t.Context(), "bundles"))
+	put("ok", "fine")
+	if versioning != blob.NeverVersioned {
+		must(nil, s.SetVersioning(t.Context(), "bundles", blob.Enabled))
+		old = put("k", "old").Version
+		must(nil, s.SetVersioning(t.Context(), "bundles", versioning))
+	}
+	put("k", "current")
+	for _, key := range []string{"good", "bad"} {
+		id, err := s.CreateUpload(t.Context(), "bundles", key, &blob.Attributes{})
+		must(nil, err)
+		if key == "bad" {
+			must(nil, os.Truncate(filepath.Join(s.uploads("bundles"), id, "upload"), 3))
+		}
+	}
+	objects := filepath.Join(s.bucketDir("bundles"), "objects")
+	must(nil, os.Truncate(filepath.Join(objects, "k"), 5))
+	for _, stray := range []string{"bad%zz", ".nfs000", "Thumbs.db"} {
+		must(nil, os.WriteFile(filepath.Join(objects, stray), nil, 0o600))
+	}
+	return s, old
+}
+
+// checkListed compares all listings with the keys that can be read; of the uploads there is one, of the key good.
+func checkListed(t *testing.T, s *Store, want string) {
+	t.Helper()
+	all := blob.Query{Max: 100}
+	page, err := s.List(t.Context(), "bundles", all)
+	var keys, latest []string
+	for _, o := range page.Objects {
+		keys = append(keys, o.Key)
+	}
+	if got := strings.Join(keys, " "); err != nil || got != want {
+		t.Errorf("objects: got %q, want %q, error %v", got, want, err)
+	}
+	versions, err := s.ListVersions(t.Context(), "bundles", blob.VersionQuery{Query: all})
+	for _, o := range versions.Versions {
+		if o.Latest && !o.DeleteMarker {
+			latest = append(latest, o.Key)
+		}
+	}
+	if got := strings.Join(latest, " "); err != nil || got != want {
+		t.Errorf("latest versions: got %q, want %q, error %v", got, want, err)
+	}
+	uploads, err := s.ListUploads(t.Context(), "bundles", "")
+	if err != nil || len(uploads) != 1 || uploads[0].Key != "good" {
+		t.Errorf("uploads: got %+v, error %v", uploads, err)
+	}
+}
+
+// TestDamagedVersion: a version that is damaged, the current one or an older, does not stand in the way of the others.
+func TestDamagedVersion(t *testing.T) {
+	t.Parallel()
+	s, old := damagedBucket(t, blob.Enabled)
+	if _, err := s.Delete(t.Context(), "bundles", "k", old, blob.Condition{}); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Stat(t.Context(), "bundles", "k", ""); !errors.Is(err, errDamaged) {
+		t.Errorf("after another version was removed, the damaged one: got error %v", err)
+	}
+	put := func() string {
+		o, err := s.Put(t.Context(), "bundles", "k", strings.NewReader("x"), &blob.Attributes{}, blob.Condition{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return o.Version
+	}
+	bad := put()
+	put()
+	file := filepath.Join(s.history("bundles", "k"), bad)
+	if err := os.Truncate(file, 3); err != nil {
+		t.Fatal(err)
+	}
+	checkListed(t, s, "k ok")
+	if _, err := s.Delete(t.Context(), "bundles", "k", bad, blob.Condition{}); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the damaged version was removed, but its file is there: %v", err)
+	}
+}
+
+// TestStrayFilesAreNoObjects: they do not keep a bucket from being removed.
+func TestStrayFilesAreNoObjects(t *testing.T) {
+	t.Parallel()
+	s, _ := damagedBucket(t, blob.NeverVersioned)
+	for _, key := range []string{"k", "ok"} {
+		if _, err := s.Delete(t.Context(), "bundles", key, "", blob.Condition{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.DeleteBucket(t.Context(), "bundles"); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestFailedPutLeavesNothing looks at the folder itself.
 func TestFailedPutLeavesNothing(t *testing.T) {
 	t.Parallel()
@@ -233,7 +388,7 @@ func body(i int) string { return strings.Repeat(fmt.Sprintf("%06d", i), 5000) }
 
 // putForever stores objects, and says so on standard output, until it is killed.
 func putForever(root string) {
-	s, err := Open(root)
+	s, err := Open(root, slog.New(slog.DiscardHandler))
 	if err == nil {
 		err = s.CreateBucket(context.Background(), "bundles")
 	}
@@ -294,7 +449,7 @@ func TestKilled(t *testing.T) {
 // fillDisk runs on a disk of 1 MiB.
 func fillDisk(root string) {
 	ctx := context.Background()
-	s, err := Open(root)
+	s, err := Open(root, slog.New(slog.DiscardHandler))
 	if err == nil {
 		err = s.CreateBucket(ctx, "bundles")
 	}
@@ -338,7 +493,7 @@ type change struct{ what, key, version string }
 // changeForever writes versions of a few keys and removes them, and says so, until it is killed.
 func changeForever(root string) {
 	ctx := context.Background()
-	s, err := Open(root)
+	s, err := Open(root, slog.New(slog.DiscardHandler))
 	if err == nil {
 		err = s.CreateBucket(ctx, "bundles")
 	}

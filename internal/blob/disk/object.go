@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -125,12 +126,15 @@ func (s *Store) deleteUnversioned(bucket, key string, when blob.Condition) (remo
 }
 
 // precede returns the version, if there is one, that a write of the key will follow, and checks the condition. Where neither
-// matters what is there is not looked at, so that a damaged file can be replaced.
+// matters what is there is not looked at. A damaged file is in the way of conditions alone.
 func (s *Store) precede(bucket, key string, versioning blob.Versioning, when blob.Condition) (*blob.Object, error) {
 	if versioning == blob.NeverVersioned && when == (blob.Condition{}) {
 		return nil, nil
 	}
 	latest, err := s.latest(bucket, key)
+	if errors.Is(err, errDamaged) && when == (blob.Condition{}) {
+		return nil, nil // replaced, but not kept
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +150,7 @@ func (s *Store) List(ctx context.Context, bucket string, q blob.Query) (blob.Pag
 	if err != nil {
 		return blob.Page{}, err
 	}
-	keys, err := listKeys(base)
+	keys, err := s.objectKeys(base)
 	if err != nil {
 		return blob.Page{}, fmt.Errorf("list %s: %w", bucket, err)
 	}
@@ -156,23 +160,25 @@ func (s *Store) List(ctx context.Context, bucket string, q blob.Query) (blob.Pag
 		if err := ctx.Err(); err != nil {
 			return blob.Page{}, err
 		}
-		object, err := statRecord(filepath.Join(base, keyPath(key)))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // deleted meanwhile
-		}
+		object, found, err := s.look(filepath.Join(base, keyPath(key)))
 		if err != nil {
 			return blob.Page{}, fmt.Errorf("list %s: %w", bucket, err)
 		}
-		if object.DeleteMarker {
-			continue // on its way to the versions
+		if found && !object.DeleteMarker { // a marker is on its way to the versions
+			page.Objects = append(page.Objects, object)
 		}
-		page.Objects = append(page.Objects, object)
 	}
 	return page, nil
 }
 
-// listKeys returns the sorted keys of the files below base.
-func listKeys(base string) ([]string, error) {
+// objectKeys returns the sorted keys of the current versions, which are the files below base.
+func (s *Store) objectKeys(base string) ([]string, error) {
+	return s.listKeys(base, func(file string) string { return file })
+}
+
+// listKeys returns the sorted keys that have files below base; place is the path of a file's key. Files that others have
+// put there, as file systems do, are passed over.
+func (s *Store) listKeys(base string, place func(file string) string) ([]string, error) {
 	var keys []string
 	err := filepath.WalkDir(base, func(path string, entry fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -185,9 +191,12 @@ func listKeys(base string) ([]string, error) {
 		if err != nil {
 			return err
 		}
-		key, err := pathKey(relative)
-		keys = append(keys, key)
-		return err
+		if key, err := pathKey(place(relative)); err == nil && keyPath(key) == place(relative) {
+			keys = append(keys, key)
+		} else {
+			s.log.Warn("a file in the bundle store is none of its own", slog.String("path", path))
+		}
+		return nil
 	})
 	slices.Sort(keys)
 	return keys, err

@@ -148,11 +148,11 @@ func (s *Store) ListUploads(_ context.Context, bucket, prefix string) ([]blob.Un
 	}
 	var uploads []blob.UnfinishedUpload
 	for _, entry := range entries {
-		record, err := statRecord(filepath.Join(s.uploads(bucket), entry.Name(), "upload"))
-		if gone(err) != nil {
+		record, found, err := s.look(filepath.Join(s.uploads(bucket), entry.Name(), "upload"))
+		if err != nil {
 			return nil, fmt.Errorf("list uploads of %s: %w", bucket, err)
 		}
-		if err != nil || !strings.HasPrefix(record.Key, prefix) {
+		if !found || !strings.HasPrefix(record.Key, prefix) {
 			continue
 		}
 		uploads = append(uploads, blob.UnfinishedUpload{

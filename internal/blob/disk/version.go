@@ -144,7 +144,8 @@ func (s *Store) mark(bucket, key string, when blob.Condition) (blob.Object, erro
 	return marker, syncUp(filepath.Dir(path), base)
 }
 
-// versions returns all versions of a key, the newest first. In a bucket that never had versions this is the object.
+// versions returns all versions of a key, the newest first. In a bucket that never had versions this is the object. If the
+// current one is damaged (errDamaged), the older ones come with the error.
 func (s *Store) versions(bucket, key string) ([]blob.Object, error) {
 	_, path, err := s.locate(bucket, key)
 	if err != nil {
@@ -152,9 +153,11 @@ func (s *Store) versions(bucket, key string) ([]blob.Object, error) {
 	}
 	var all []blob.Object
 	// The history is read after the current version: one that is replaced between the two is then seen twice, not never.
-	if current, err := s.current(bucket, path); err != nil {
-		return nil, err
-	} else if current != nil {
+	current, damage := s.current(bucket, path)
+	if damage != nil && !errors.Is(damage, errDamaged) {
+		return nil, damage
+	}
+	if current != nil {
 		all = append(all, *current)
 	}
 	older, err := s.readHistory(bucket, key)
@@ -166,13 +169,13 @@ func (s *Store) versions(bucket, key string) ([]blob.Object, error) {
 			all = append(all, v)
 		}
 	}
-	if len(all) > 0 {
+	if damage == nil && len(all) > 0 {
 		all[0].Latest = true
 	}
-	return all, nil
+	return all, damage
 }
 
-// readHistory returns the versions in the folder of the key, the newest first.
+// readHistory returns the versions in the folder of the key, the newest first, without those that are damaged.
 func (s *Store) readHistory(bucket, key string) ([]blob.Object, error) {
 	dir := s.history(bucket, key)
 	entries, err := os.ReadDir(dir)
@@ -181,11 +184,11 @@ func (s *Store) readHistory(bucket, key string) ([]blob.Object, error) {
 	}
 	var versions []blob.Object
 	for _, entry := range entries {
-		v, err := statRecord(filepath.Join(dir, entry.Name()))
-		if gone(err) != nil {
+		v, found, err := s.look(filepath.Join(dir, entry.Name()))
+		if err != nil {
 			return nil, err
 		}
-		if err == nil {
+		if found {
 			v.Version = entry.Name() // the null version was perhaps stored when there were no versions
 			versions = append(versions, v)
 		}
@@ -267,16 +270,24 @@ func (s *Store) marker(bucket, key string) (blob.Object, error) {
 	return versions[0], nil
 }
 
+// isVersion reports whether a client's id can be a version's.
+func isVersion(id string) bool { return id == blob.NullVersion || isID(id) }
+
 // findVersion looks at the current version and then into the history. One that is made current again meanwhile goes the
 // other way: it is there at the second look.
 func (s *Store) findVersion(bucket, key, version, path string) (*os.File, blob.Object, error) {
-	if version != blob.NullVersion && !isID(version) {
+	if !isVersion(version) {
 		return nil, blob.Object{}, noVersion(bucket, key, version)
 	}
+	var damage error // of the current version: it may be the one that is asked for, unless that is found
 	for range 2 {
 		for _, path := range []string{path, filepath.Join(s.history(bucket, key), version)} {
 			f, object, err := openRecord(path)
 			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if errors.Is(err, errDamaged) {
+				damage = err
 				continue
 			}
 			if err != nil {
@@ -292,14 +303,15 @@ func (s *Store) findVersion(bucket, key, version, path string) (*os.File, blob.O
 			f.Close()
 		}
 	}
-	return nil, blob.Object{}, noVersion(bucket, key, version)
+	return nil, blob.Object{}, cmp.Or(damage, noVersion(bucket, key, version))
 }
 
 func noVersion(bucket, key, version string) error {
 	return fmt.Errorf("%w: %q of %s/%s", blob.ErrNoVersion, version, bucket, key)
 }
 
-// deleteVersion removes a version for good. If it is the newest, the one before it takes its place first.
+// deleteVersion removes a version for good. If it is the newest, the one before it takes its place first. A damaged version
+// that is current keeps its place; one that is not is removed like others.
 func (s *Store) deleteVersion(bucket, key, version string, when blob.Condition) (blob.Object, error) {
 	base, path, err := s.locate(bucket, key)
 	if err != nil {
@@ -307,17 +319,22 @@ func (s *Store) deleteVersion(bucket, key, version string, when blob.Condition) 
 	}
 	defer s.writing.lock(path)()
 	all, err := s.versions(bucket, key)
-	if err != nil {
+	damaged := errors.Is(err, errDamaged)
+	if err != nil && !damaged {
 		return blob.Object{}, err
 	}
 	i := slices.IndexFunc(all, func(v blob.Object) bool { return cmp.Or(v.Version, blob.NullVersion) == version })
 	if i < 0 {
-		return blob.Object{Version: version}, when.Check(blob.Object{}, false)
+		err := when.Check(blob.Object{}, false)
+		if err == nil && isVersion(version) {
+			err = s.forget(bucket, key, version) // it may be there, damaged
+		}
+		return blob.Object{Version: version}, err
 	}
 	if err := when.Check(all[i], true); err != nil {
 		return blob.Object{}, err
 	}
-	if i == 0 {
+	if i == 0 && !damaged {
 		if err := s.promote(bucket, all, base, path); err != nil {
 			return blob.Object{}, err
 		}
@@ -371,7 +388,11 @@ func (s *Store) ListVersions(ctx context.Context, bucket string, q blob.VersionQ
 			return nil, err
 		}
 		defer s.writing.lock(path)() // a version that changes its place would be missed
-		return s.versions(bucket, key)
+		all, err := s.versions(bucket, key)
+		if errors.Is(err, errDamaged) {
+			return all, nil // List tells the log of it
+		}
+		return all, err
 	})
 	if err != nil {
 		return blob.VersionPage{}, fmt.Errorf("list versions of %s: %w", bucket, err)
@@ -381,17 +402,15 @@ func (s *Store) ListVersions(ctx context.Context, bucket string, q blob.VersionQ
 
 // allKeys returns the sorted keys of which the bucket has any version.
 func (s *Store) allKeys(bucket string) ([]string, error) {
-	keys, err := listKeys(filepath.Join(s.bucketDir(bucket), "objects"))
+	keys, err := s.objectKeys(filepath.Join(s.bucketDir(bucket), "objects"))
 	if err != nil {
 		return nil, err
 	}
-	files, err := listKeys(s.versionsDir(bucket))
+	older, err := s.listKeys(s.versionsDir(bucket), filepath.Dir)
 	if err != nil {
 		return nil, err
 	}
-	for _, file := range files {
-		keys = append(keys, file[:len(file)-len(filepath.Base(file))-1])
-	}
+	keys = append(keys, older...)
 	slices.Sort(keys)
 	return slices.Compact(keys), nil
 }

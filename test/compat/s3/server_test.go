@@ -42,7 +42,7 @@ type server struct {
 
 func startServer(t testing.TB, tls bool) *server {
 	t.Helper()
-	store, err := disk.Open(filepath.Join(t.TempDir(), "store"))
+	store, err := disk.Open(filepath.Join(t.TempDir(), "store"), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
