@@ -51,18 +51,10 @@ func GroupID(name string) (uint32, error) { return groupID(name) }
 // does not answer would take its whole timeout for each file. The zero value is ready; it is safe for concurrent use.
 type Cache struct {
 	mu     sync.Mutex // held during a lookup, so that nobody asks for the same at the same time
-	users  memo[User]
 	owners memo[uint32]
 	groups memo[uint32]
 	// The names of users and of groups, by their numbers as text.
 	userNames, groupNames memo[string]
-}
-
-// Find is [Find], once for each name.
-func (c *Cache) Find(name string) (User, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.users.ask(name, Find)
 }
 
 // UserID is [UserID], once for each name.

@@ -65,9 +65,6 @@ func TestCacheAnswersAsTheFunctions(t *testing.T) {
 	var group sync.WaitGroup
 	for range 4 {
 		group.Go(func() {
-			if u, err := cache.Find("root"); err != nil || u.UID != 0 {
-				t.Errorf("Find = %+v, %v", u, err)
-			}
 			if id, err := cache.UserID("root"); err != nil || id != 0 {
 				t.Errorf("UserID = %d, %v", id, err)
 			}

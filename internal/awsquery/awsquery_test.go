@@ -126,7 +126,7 @@ func TestErrors(t *testing.T) {
 		{"no action", "Version=1", 400, "Sender", MissingAction, "Action", ""},
 		{"empty", "", 400, "Sender", MissingAction, "Action", ""},
 		{"unknown action", "Action=Shout&Version=1", 400, "Sender", InvalidAction, `"Shout"`, ""},
-		{"other version", "Action=Greet&Version=2", 400, "Sender", InvalidAction, "version 1", ""},
+		{"other version", "Action=Greet&Version=2", 400, "Sender", InvalidAction, "speaks 1", ""},
 		{"not a number", "Action=Greet&Version=1&Name=x&Times=many", 400, "Sender", ValidationError, `Times: want a number, got "many"`, ""},
 		{"twice", "Action=Greet&Version=1&Name=x&Name=y", 400, "Sender", MalformedInput, `"Name" is given 2 times`, ""},
 		{"not a form", "Action=Greet&Version=1&Name=%zz", 400, "Sender", MalformedInput, "not a form", ""},

@@ -145,9 +145,11 @@ func (m *Mux) route(action, version string) (handler, error) {
 		return nil, Errorf(http.StatusBadRequest, MissingAction, "the form has no Action")
 	}
 	run, ok := m.handlers[action]
-	if !ok || version != m.version {
-		return nil, Errorf(http.StatusBadRequest, InvalidAction, "there is no action %q in version %q; this server knows version %s",
-			action, version, m.version)
+	switch {
+	case version != m.version:
+		return nil, Errorf(http.StatusBadRequest, InvalidAction, "the version is %q; this server speaks %s", version, m.version)
+	case !ok:
+		return nil, Errorf(http.StatusBadRequest, InvalidAction, "this server does not offer the action %q", action)
 	}
 	return run, nil
 }

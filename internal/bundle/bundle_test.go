@@ -775,9 +775,6 @@ func TestAgainstSystemTar(t *testing.T) {
 		if out, err := exec.Command("tar", append(options, "-f", path, "-C", src, ".")...).CombinedOutput(); err != nil {
 			t.Fatalf("tar %v: %v %s", options, err, out)
 		}
-		if _, err := Measure(t.Context(), path, Tar); err != nil {
-			t.Errorf("%v: Measure: %v", options, err)
-		}
 		dst := filepath.Join(t.TempDir(), "dst")
 		if _, err := Extract(t.Context(), path, Tar, dst, Options{}); err != nil {
 			t.Errorf("%v: %v", options, err)

@@ -204,36 +204,3 @@ func openFiles(t *testing.T) int {
 	}
 	return len(entries)
 }
-
-func TestMeasure(t *testing.T) {
-	t.Parallel()
-	members := []member{{name: "d/", mode: dir}, {name: "d/a", text: strings.Repeat("a", 5000)}, {name: "d/l", mode: link, text: "a"}}
-	big := []member{{name: "a", text: strings.Repeat("\x00", 20<<20)}}
-	for name, c := range map[string]struct {
-		data       []byte
-		typ        Type
-		low, high  int64
-		entryCount int
-	}{
-		"zip":       {zipOf(t, members...), Zip, 5000, 5000, 3},
-		"tar":       {tarOf(t, members...), Tar, 5000, 10_000, 0},
-		"tgz":       {tgzOf(t, members...), Tgz, 5000, 10_000, 0},
-		"big":       {tgzOf(t, big...), Tgz, 20 << 20, 20<<20 + 4096, 0},
-		"noise":     {gzipped(t, noise(1<<20)), Tgz, 1 << 20, 1 << 20, 0},
-		"false":     {append(tgzOf(t, members...)[:100], 0xff, 0xff, 0xff, 0xff), Tgz, 104, 104, 0},
-		"empty":     {nil, Tar, 0, 0, 0},
-		"tiny":      {[]byte{0x1f, 0x8b}, Tgz, 2, 2, 0},
-		"one empty": {gzipped(t, nil), Tgz, 0, 100, 0},
-	} {
-		stats, err := Measure(t.Context(), save(t, c.data), c.typ)
-		if err != nil || stats.Bytes < c.low || stats.Bytes > c.high || stats.Entries != c.entryCount {
-			t.Errorf("%s: %+v, %v; want %d to %d bytes in %d entries", name, stats, err, c.low, c.high, c.entryCount)
-		}
-	}
-	if _, err := Measure(t.Context(), save(t, nil), "rar"); err == nil || !strings.Contains(err.Error(), "unknown bundle type") {
-		t.Errorf("unknown type: error = %v", err)
-	}
-	if _, err := Measure(t.Context(), save(t, tgzOf(t)), Zip); err == nil || !strings.Contains(err.Error(), "bundle type tgz") {
-		t.Errorf("wrong type: error = %v", err)
-	}
-}

@@ -1,56 +1,12 @@
 package bundle
 
 import (
-	"archive/zip"
 	"bytes"
-	"context"
 	"encoding/binary"
 	"errors"
 	"io"
 	"os"
 )
-
-// Measure estimates what a bundle unpacks to, without unpacking it, from its last bytes. For a zip that is what its entries
-// declare. For a tar it is the length of the archive, in which files are padded: about as much as they take on a disk; its
-// number of entries is not known, and 0.
-func Measure(_ context.Context, path string, t Type) (Stats, error) {
-	stats, err := measure(path, t)
-	if err != nil {
-		return Stats{}, blame(context.Background(), path, err)
-	}
-	return stats, nil
-}
-
-func measure(path string, t Type) (Stats, error) {
-	switch t {
-	case Tar, Tgz:
-		f, err := os.Open(path)
-		if err != nil {
-			return Stats{}, err
-		}
-		defer f.Close()
-		return measureTar(f)
-	case Zip:
-		archive, err := openZip(path)
-		if err != nil {
-			return Stats{}, err
-		}
-		defer archive.Close()
-		return measureZip(archive.File)
-	}
-	return Stats{}, unknownType(t)
-}
-
-// measureZip adds up what the directory of an archive declares.
-func measureZip(files []*zip.File) (Stats, error) {
-	var sum demand
-	for _, f := range files {
-		if err := sum.add(zipEntry(f), &Options{}); err != nil {
-			return Stats{}, inEntry(f.Name, err)
-		}
-	}
-	return sum.Stats, nil
-}
 
 // maxDeflate is the most that deflate can make of one byte.
 const maxDeflate = 1032

@@ -106,6 +106,7 @@ func (s *service) iam(log *slog.Logger) *awsquery.Mux {
 	handle(m, "GetRolePolicy", ofRole(s, "GetRolePolicy", (*service).getPolicy))
 	handle(m, "ListRolePolicies", ofRole(s, "ListRolePolicies", (*service).listPolicies))
 	handle(m, "DeleteRolePolicy", ofRole(s, "DeleteRolePolicy", (*service).deletePolicy))
+	s.absent(m)
 	return m
 }
 

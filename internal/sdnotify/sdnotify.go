@@ -64,9 +64,6 @@ func (n *Notifier) Ready(status string) error { return n.send("READY=1", statusL
 // Stopping says that the service ends by itself or as told, and what it still waits for.
 func (n *Notifier) Stopping(status string) error { return n.send("STOPPING=1", statusLine(status)) }
 
-// Status sets the line that `systemctl status` shows.
-func (n *Notifier) Status(status string) error { return n.send(statusLine(status)) }
-
 // Watch answers the watchdog at half its interval until ctx ends, but only while alive reports true: a process whose loop
 // hangs must fall silent, because silence is what makes systemd start it anew. It returns at once when there is no watchdog,
 // and with ctx's end otherwise; that a single message is lost is no reason to end. While a service stops it is still watched:

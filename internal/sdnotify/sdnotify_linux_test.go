@@ -69,12 +69,12 @@ func fromEnvironment(t *testing.T) *sdnotify.Notifier {
 func TestStates(t *testing.T) {
 	s := listen(t, time.Minute)
 	n := fromEnvironment(t)
-	for _, send := range []error{n.Ready("polls for commands"), n.Status("two\nlines"), n.Stopping("")} {
+	for _, send := range []error{n.Ready("polls\nfor commands"), n.Stopping("")} {
 		if send != nil {
 			t.Error(send)
 		}
 	}
-	want := []string{"READY=1\nSTATUS=polls for commands", "STATUS=two lines", "STOPPING=1\nSTATUS="}
+	want := []string{"READY=1\nSTATUS=polls for commands", "STOPPING=1\nSTATUS="}
 	if diff := cmp.Diff(want, s.heard()); diff != "" {
 		t.Errorf("systemd heard (-want +got):\n%s", diff)
 	}
@@ -151,7 +151,7 @@ func TestNonsenseInTheEnvironment(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), name) {
 				t.Errorf("error %v does not name %s", err, name)
 			}
-			if err := n.Status("goes on"); err != nil {
+			if err := n.Ready("goes on"); err != nil {
 				t.Errorf("the Notifier is not usable: %v", err)
 			}
 		})

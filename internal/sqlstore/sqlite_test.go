@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"bufio"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -110,6 +111,30 @@ func TestOpenFails(t *testing.T) {
 		}
 		if !strings.Contains(err.Error(), dsn) && !strings.Contains(err.Error(), "PostgreSQL") {
 			t.Errorf("the error does not say what could not be opened: %v", err)
+		}
+	}
+}
+
+// A database of a later version, or of one that never was, is left alone, and the message says what to do.
+func TestUnknownSchema(t *testing.T) {
+	t.Parallel()
+	for change, want := range map[string]string{
+		`INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, 1)`: "has schema 99999",
+		`DELETE FROM goose_db_version WHERE version_id = 3`:                       "without step 3",
+	} {
+		file := filepath.Join(t.TempDir(), "grapnel.db")
+		open(t, file).Close()
+		db, err := sql.Open("sqlite", file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Exec(change); err != nil {
+			t.Fatal(err)
+		}
+		db.Close()
+		_, err = Open(t.Context(), file, slog.New(slog.DiscardHandler))
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "start the version of grapnel") {
+			t.Errorf("%s: %v, want an error that says %q and what to do", change, err, want)
 		}
 	}
 }

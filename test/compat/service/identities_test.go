@@ -245,3 +245,35 @@ func TestRolesWithBoto3(t *testing.T) {
 	}
 	start(t).command("python3", "-c", rolesScript)
 }
+
+// What users and roles never have here is an empty list, because programs that compare or delete one ask for all of it.
+func TestWhatIdentitiesNeverHave(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	ctx, api := t.Context(), w.iam()
+	name := aws.String("ann")
+	must(api.CreateUser(ctx, &iam.CreateUserInput{UserName: name}))(t)
+	trust := aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRole"}]}`)
+	must(api.CreateRole(ctx, &iam.CreateRoleInput{RoleName: name, AssumeRolePolicyDocument: trust}))(t)
+	for what, n := range map[string]int{
+		"groups":            len(must(api.ListGroupsForUser(ctx, &iam.ListGroupsForUserInput{UserName: name}))(t).Groups),
+		"attached policies": len(must(api.ListAttachedUserPolicies(ctx, &iam.ListAttachedUserPoliciesInput{UserName: name}))(t).AttachedPolicies),
+		"tags":              len(must(api.ListUserTags(ctx, &iam.ListUserTagsInput{UserName: name}))(t).Tags),
+		"devices":           len(must(api.ListMFADevices(ctx, &iam.ListMFADevicesInput{UserName: name}))(t).MFADevices),
+		"public keys":       len(must(api.ListSSHPublicKeys(ctx, &iam.ListSSHPublicKeysInput{UserName: name}))(t).SSHPublicKeys),
+		"certificates":      len(must(api.ListSigningCertificates(ctx, &iam.ListSigningCertificatesInput{UserName: name}))(t).Certificates),
+		"credentials": len(must(api.ListServiceSpecificCredentials(ctx, &iam.ListServiceSpecificCredentialsInput{
+			UserName: name}))(t).ServiceSpecificCredentials),
+		"attached policies of a role": len(must(api.ListAttachedRolePolicies(ctx, &iam.ListAttachedRolePoliciesInput{RoleName: name}))(t).AttachedPolicies),
+		"instance profiles":           len(must(api.ListInstanceProfilesForRole(ctx, &iam.ListInstanceProfilesForRoleInput{RoleName: name}))(t).InstanceProfiles),
+		"tags of a role":              len(must(api.ListRoleTags(ctx, &iam.ListRoleTagsInput{RoleName: name}))(t).Tags),
+	} {
+		if n != 0 {
+			t.Errorf("%d %s", n, what)
+		}
+	}
+	_, err := api.GetLoginProfile(ctx, &iam.GetLoginProfileInput{UserName: name})
+	fails(t, err, "NoSuchEntity")
+	_, err = api.ListGroupsForUser(ctx, &iam.ListGroupsForUserInput{UserName: aws.String("bob")})
+	fails(t, err, "NoSuchEntity")
+}
