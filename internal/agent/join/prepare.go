@@ -159,8 +159,9 @@ type attempt struct {
 	Server string `json:"server"`
 	Token  string `json:"token"` // its SHA-256: this file proves which token it was, and is none itself
 	Secret string `json:"attempt"`
-	// Written says that the answer to it is in the other files: it need not be asked for again, even after the token's end.
-	Written bool `json:"written,omitzero"`
+	// Host is the ARN that the answer gave, kept before the identity is written. Once the identity names it, the answer need not
+	// be asked for again, which the server may refuse: after the token's end, or when the key was renewed.
+	Host string `json:"host,omitzero"`
 }
 
 func (h *host) attemptFile() string { return h.identityFile + ".joining" }
