@@ -25,21 +25,22 @@ func parseRange(header string) requestRange {
 		return requestRange{}
 	}
 	if first == "" {
-		n, err := strconv.ParseUint(last, 10, 62)
+		n, err := strconv.ParseUint(last, 10, 63)
 		return requestRange{blob.Range{First: -int64(n)}, err == nil, err == nil && n == 0}
 	}
-	from, err := strconv.ParseUint(first, 10, 62)
+	from, err := strconv.ParseUint(first, 10, 63)
 	if err != nil {
 		return requestRange{}
 	}
 	if last == "" {
 		return requestRange{Range: blob.Range{First: int64(from)}, set: true}
 	}
-	to, err := strconv.ParseUint(last, 10, 62)
+	to, err := strconv.ParseUint(last, 10, 63)
 	if err != nil || to < from {
 		return requestRange{}
 	}
-	return requestRange{Range: blob.Range{First: int64(from), Count: int64(to-from) + 1}, set: true}
+	count := max(0, int64(to-from)+1) // of as many bytes as there are numbers it would be negative: to the end
+	return requestRange{Range: blob.Range{First: int64(from), Count: count}, set: true}
 }
 
 func contentRange(offset, count, size int64) string {

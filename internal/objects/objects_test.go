@@ -356,6 +356,8 @@ func TestParseRange(t *testing.T) {
 		"bytes=-5":                    {Range: blob.Range{First: -5}, set: true},
 		"bytes=-0":                    {set: true, empty: true},
 		"bytes=0-9999999999999999999": {},
+		"bytes=0-9223372036854775807": {set: true},
+		"bytes=5-9223372036854775807": {Range: blob.Range{First: 5, Count: 1<<63 - 5}, set: true},
 	} {
 		if got := parseRange(header); got != want {
 			t.Errorf("%q: got %+v, want %+v", header, got, want)

@@ -56,7 +56,7 @@ func join(ctx context.Context, o options, out io.Writer) error {
 		return err
 	}
 	defer h.lock.Close()
-	if !h.attempt.Written || h.prove(ctx) != nil {
+	if !h.written() || h.prove(ctx) != nil {
 		if err := h.register(ctx); err != nil {
 			return err
 		}
@@ -64,6 +64,12 @@ func join(ctx context.Context, o options, out io.Writer) error {
 	h.say("The server accepts its key.")
 	h.begin(ctx)
 	return h.forgetAttempt() // last: until then the same command begins the agent, too
+}
+
+// written reports whether the identity is that of the server's answer to this attempt.
+func (h *host) written() bool {
+	arn, err := identity.Named(h.identityFile)
+	return err == nil && arn != "" && arn == h.attempt.Host
 }
 
 // register has the server make this machine a host, and writes what it answers.

@@ -290,23 +290,64 @@ func TestLostReply(t *testing.T) {
 	}
 }
 
-// Everything is written, and then the token dies or the program: the same command still succeeds.
-func TestCompletedAfterTheTokensEnd(t *testing.T) {
+// Killed as soon as the identity was written, and the key was renewed or the token died since: the same command still
+// succeeds, without another answer of the server, because it accepts the key in the file.
+func TestCompletedWithoutAnotherAnswer(t *testing.T) {
+	t.Parallel()
+	s, m := newServer(t), newMachine(t)
+	obstacle := m.ids + ".new"
+	if err := os.MkdirAll(filepath.Join(obstacle, "below"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if exit, said := m.join(s.URL, "--token", s.token, "--name", "web-1"); exit != exitFailed || len(s.attempts) != 1 {
+		t.Fatalf("exit code %d after %d requests, want it to get as far as the identity: %s", exit, len(s.attempts), said)
+	}
+	if err := os.RemoveAll(obstacle); err != nil {
+		t.Fatal(err)
+	}
+	m.write(m.ids, "region: us-east-1\niam_user_arn: arn:aws:iam::000000000000:user/AWS/CodeDeploy/web-1\naws_access_key_id: "+s.keys[0]+"\naws_secret_access_key: s\n")
+	if exit, said := m.rotate(); exit != exitOK {
+		t.Fatal(said)
+	}
+	m.mustJoin(s, "--name", "web-1")
+	if len(s.attempts) != 1 {
+		t.Error("the server was asked again")
+	}
+	if _, err := os.Stat(m.ids + ".joining"); err == nil {
+		t.Error("the attempt is still there")
+	}
+}
+
+// Killed before the identity was written, the join of a machine that is another host goes on until it is the new one.
+func TestForcedJoinIsNotTakenForTheOldHost(t *testing.T) {
 	t.Parallel()
 	s, m := newServer(t), newMachine(t)
 	m.mustJoin(s, "--name", "web-1")
-	m.write(m.ids+".joining", "") // a join of nothing is no obstacle
-	h := &host{options: options{configFile: m.config, url: s.URL, token: s.token}, out: new(bytes.Buffer)}
-	h.identityFile = m.ids
+	old := m.key()
 	sum := sha256.Sum256([]byte(s.token))
-	h.attempt = attempt{Server: s.URL, Token: fmt.Sprintf("%x", sum), Secret: s.attempts[0], Written: true}
-	if err := h.writeAttempt(); err != nil {
+	left, err := json.Marshal(attempt{Server: s.URL, Token: fmt.Sprintf("%x", sum), Secret: s.attempts[0], Host: "arn:aws:iam::000000000000:user/AWS/CodeDeploy/web-2"})
+	if err != nil {
 		t.Fatal(err)
 	}
-	asked := len(s.attempts)
+	m.write(m.ids+".joining", string(left))
+	m.mustJoin(s, "--name", "web-2", "--force")
+	if m.key() == old || !strings.Contains(m.read(m.ids), "web-2") {
+		t.Errorf("it is still the old host:\n%s", m.read(m.ids))
+	}
+}
+
+// What a join that was killed was just writing holds a secret: the next one removes it.
+func TestHalfWrittenFilesAreRemoved(t *testing.T) {
+	t.Parallel()
+	s, m := newServer(t), newMachine(t)
+	conf := filepath.Dir(m.ids)
+	for _, name := range []string{".onpremises.yml.joining.123.tmp", ".onpremises.yml.new.45.tmp", ".onpremises.yml.mine.tmp"} {
+		m.write(filepath.Join(conf, name), "secret")
+	}
 	m.mustJoin(s, "--name", "web-1")
-	if len(s.attempts) != asked {
-		t.Error("the server was asked again")
+	left, err := filepath.Glob(filepath.Join(conf, ".*"))
+	if err != nil || len(left) != 1 || filepath.Base(left[0]) != ".onpremises.yml.mine.tmp" {
+		t.Errorf("left: %v, %v", left, err)
 	}
 }
 

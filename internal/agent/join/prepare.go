@@ -65,7 +65,7 @@ func prepare(o options, out io.Writer) (*host, error) {
 	if err := h.checkFiles(); err != nil {
 		return nil, err
 	}
-	if h.lock, err = lock(h.identityFile); err != nil {
+	if h.lock, err = h.acquire(); err != nil {
 		return nil, err
 	}
 	if err := h.keepAttempt(); err != nil {
@@ -145,13 +145,24 @@ func writable(dir string) error {
 	}
 }
 
-// lock keeps two joins or rotations from mixing the keys that they get.
-func lock(identityFile string) (io.Closer, error) {
-	f, err := filelock.Acquire(identityFile+".lock", 0o600)
+// acquire keeps two joins or rotations from mixing the keys that they get, and removes what one that was killed left
+// half-written. The user of the agent may take the lock as well, to rotate the key without root.
+func (h *host) acquire() (io.Closer, error) {
+	path := h.identityFile + ".lock"
+	f, err := filelock.Acquire(path, 0o600)
 	if errors.Is(err, filelock.ErrHeld) {
 		return nil, errors.New("another join or rotate-key is under way on this machine; wait for its end")
+	} else if err != nil {
+		return nil, err
 	}
-	return f, err
+	target, err := behind(h.identityFile)
+	if err == nil {
+		err = errors.Join(giveTo(h.cfg.RootDir, path), atomicfile.Sweep(h.attemptFile()), atomicfile.Sweep(target+".new"))
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 // attempt is what makes a repeated request the same one.
@@ -159,8 +170,9 @@ type attempt struct {
 	Server string `json:"server"`
 	Token  string `json:"token"` // its SHA-256: this file proves which token it was, and is none itself
 	Secret string `json:"attempt"`
-	// Written says that the answer to it is in the other files: it need not be asked for again, even after the token's end.
-	Written bool `json:"written,omitzero"`
+	// Host is the ARN that the answer gave, kept before the identity is written. Once the identity names it, the answer need not
+	// be asked for again, which the server may refuse: after the token's end, or when the key was renewed.
+	Host string `json:"host,omitzero"`
 }
 
 func (h *host) attemptFile() string { return h.identityFile + ".joining" }

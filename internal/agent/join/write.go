@@ -37,11 +37,11 @@ func (h *host) write(reply awsapi.JoinOutput) error {
 	if err != nil {
 		return err
 	}
-	if err := replace(h.identityFile, identity, 0o600, h.cfg.RootDir); err != nil {
+	h.attempt.Host = awsapi.Value(reply.IamUserArn)
+	if err := h.writeAttempt(); err != nil {
 		return err
 	}
-	h.attempt.Written = true
-	return h.writeAttempt()
+	return replace(h.identityFile, identity, 0o600, h.cfg.RootDir)
 }
 
 // replace writes a file that belongs to whoever owns another file or folder of the agent, when that is there. It is given

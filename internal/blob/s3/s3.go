@@ -17,12 +17,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"grapnel/internal/blob"
@@ -64,17 +64,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if s.prefix != "" {
 		s.prefix += "/"
 	}
-	s.client = s3.New(s3.Options{
-		Region:      o.Region,
-		Credentials: credentials.NewStaticCredentialsProvider(o.AccessKeyID, o.SecretAccessKey, ""),
-		// Checksums are sent as their clients sent them. In chunks with trailers, as the SDK likes to, not every store takes them.
-		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
-		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenRequired,
-	}, func(options *s3.Options) {
-		if o.Endpoint != "" {
-			options.BaseEndpoint, options.UsePathStyle = aws.String(o.Endpoint), true
-		}
-	})
+	s.client = newClient(o, (&net.Dialer{Timeout: connectTimeout}).DialContext)
 	if err := s.check(ctx); err != nil {
 		return nil, fmt.Errorf("external bundle store s3://%s: %w", strings.TrimSuffix(o.Bucket+"/"+s.prefix, "/"), err)
 	}
