@@ -109,7 +109,9 @@ type DeleteJoinTokenInput struct {
 }
 
 // DeleteJoinTokenOutput is the output of DeleteJoinToken.
-type DeleteJoinTokenOutput struct{}
+type DeleteJoinTokenOutput struct {
+	TokenId *string `json:"tokenId,omitzero"` // of the token that was deleted; absent when there was none
+}
 
 // JoinPath is where a host sends a JoinInput, unsigned: the token is its credential.
 const JoinPath = "/join"

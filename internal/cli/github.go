@@ -43,7 +43,17 @@ func gitHubTokenPut() *cobra.Command {
 				}
 				in.Token = &text
 			}
-			return c.grapnel(cmd.Context(), "PutGitHubAccountToken", in, nil)
+			if err := c.grapnel(cmd.Context(), "PutGitHubAccountToken", in, nil); err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			if !connectOnly {
+				fmt.Fprintf(out, "The GitHub token %s is stored.\n", args[0])
+			}
+			if application != "" {
+				fmt.Fprintf(out, "Deployments of the application %s fetch with the GitHub token %s.\n", application, args[0])
+			}
+			return nil
 		})
 	f := cmd.Flags()
 	f.StringVar(&application, "application", "", "application whose GitHub revisions are fetched with the token")

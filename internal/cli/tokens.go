@@ -18,7 +18,15 @@ func tokenCommand() *cobra.Command {
 		tokenCreate(), tokenList(),
 		remote("delete ID", "Delete a join token, used or not", "Delete a join token. Nobody can join with it any more; the host that joined with it stays.", 1,
 			func(cmd *cobra.Command, c *client, args []string) error {
-				return c.grapnel(cmd.Context(), "DeleteJoinToken", &awsapi.DeleteJoinTokenInput{TokenId: &args[0]}, nil)
+				var deleted awsapi.DeleteJoinTokenOutput
+				if err := c.grapnel(cmd.Context(), "DeleteJoinToken", &awsapi.DeleteJoinTokenInput{TokenId: &args[0]}, &deleted); err != nil {
+					return err
+				}
+				if deleted.TokenId == nil { // a mistyped id must not look like a token that is revoked
+					return fmt.Errorf("there is no join token %q, so nothing was deleted; their ids: grapnel token list", args[0])
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "The join token %s is deleted.\n", args[0])
+				return nil
 			}))
 }
 

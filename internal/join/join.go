@@ -139,10 +139,13 @@ func (s *Service) DeleteJoinToken(ctx context.Context, in *awsapi.DeleteJoinToke
 		return nil, awsjson.Errorf(awsapi.InvalidInputException, "tokenId is missing; ListJoinTokens shows the ids.")
 	}
 	audit.Note(ctx, "grapnel:DeleteJoinToken", s.tokenARN(id))
-	if err := s.Store.DeleteJoinToken(ctx, id); err != nil && !errors.Is(err, store.ErrNotFound) {
+	switch err := s.Store.DeleteJoinToken(ctx, id); {
+	case errors.Is(err, store.ErrNotFound):
+		return &awsapi.DeleteJoinTokenOutput{}, nil
+	case err != nil:
 		return nil, err
 	}
-	return nil, nil
+	return &awsapi.DeleteJoinTokenOutput{TokenId: &id}, nil
 }
 
 // RotateHostKey gives the host that calls it another access key, or with Retire deletes all but the one that it calls with.
