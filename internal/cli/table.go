@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 )
 
 // writeTable writes rows below a head, in columns.
@@ -16,9 +18,23 @@ func writeTable(w io.Writer, head []string, rows [][]string) error {
 		fmt.Fprintln(t, strings.Join(head, "\t"))
 	}
 	for _, row := range rows {
-		fmt.Fprintln(t, strings.Join(row, "\t"))
+		cells := make([]string, len(row))
+		for i, cell := range row {
+			cells[i] = visible(cell)
+		}
+		fmt.Fprintln(t, strings.Join(cells, "\t"))
 	}
 	return t.Flush()
+}
+
+// visible returns a text without what a terminal would obey or hide, written as in Go instead: names come from callers, also
+// from those that were refused, and must neither make a second line nor move the cursor, nor turn the direction of writing.
+func visible(s string) string {
+	if !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return s
+	}
+	quoted := strconv.Quote(s)
+	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
 }
 
 // writeJSON writes one document for scripts.
