@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"syscall"
 )
@@ -34,6 +35,22 @@ func Move(from, to string) error {
 		return fmt.Errorf("write %s: %w", to, err)
 	}
 	return nil
+}
+
+// Sweep removes the temporary files of writes to path that were killed. Nobody else may be writing to path meanwhile.
+func Sweep(path string) error {
+	dir, base := filepath.Split(path)
+	entries, err := os.ReadDir(filepath.Clean(dir))
+	if err != nil {
+		return err
+	}
+	left := regexp.MustCompile(`^\.` + regexp.QuoteMeta(base) + `\.[0-9]+\.tmp$`)
+	for _, e := range entries {
+		if left.MatchString(e.Name()) {
+			err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
+		}
+	}
+	return err
 }
 
 func write(path string, data []byte, mode fs.FileMode, durable bool) error {

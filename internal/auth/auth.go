@@ -19,7 +19,6 @@ package auth
 
 import (
 	"context"
-	"sync"
 
 	"grapnel/internal/awsapi"
 	"grapnel/internal/seal"
@@ -50,7 +49,6 @@ type Auth struct {
 
 	credentials cache[credential] // by access key id and session token
 	policies    cache[[]inline]   // by their owner
-	issuing     sync.Mutex        // held while keys are counted and one is added, so that two requests cannot pass the limit
 }
 
 // New returns an Auth.

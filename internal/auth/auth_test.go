@@ -217,7 +217,7 @@ func TestMovedRow(t *testing.T) {
 	_, key, _ := newUser(t, a, "/", "ann")
 	ok(t, s.DeleteAccessKey(t.Context(), "ann", key.ID))
 	key.User = ""
-	ok(t, s.CreateAccessKey(t.Context(), key))
+	ok(t, s.CreateAccessKey(t.Context(), key, 0))
 	if who, _, err := a.Lookup(t.Context(), key.ID, ""); err == nil {
 		t.Errorf("got %+v, want an error", who)
 	}

@@ -30,18 +30,13 @@ func (a *Auth) CreateUser(ctx context.Context, path, name string) (store.User, e
 // CreateAccessKey makes an active access key for a user and returns it with its secret, which nobody is shown again.
 // ErrTooManyKeys; store.ErrNotFound without the user.
 func (a *Auth) CreateAccessKey(ctx context.Context, user string) (store.AccessKey, string, error) {
-	a.issuing.Lock()
-	defer a.issuing.Unlock()
-	keys, err := a.store.AccessKeys(ctx, user)
-	if err != nil {
-		return store.AccessKey{}, "", err
-	}
-	if len(keys) >= MaxKeys {
+	c := newCredentials("AKIA")
+	row := a.row(user, c)
+	err := a.store.CreateAccessKey(ctx, row, MaxKeys)
+	if _, full := errors.AsType[*store.QuotaError](err); full {
 		return store.AccessKey{}, "", ErrTooManyKeys
 	}
-	c := newCredentials(permanent)
-	row := a.row(user, c)
-	return row, c.SecretAccessKey, a.store.CreateAccessKey(ctx, row)
+	return row, c.SecretAccessKey, err
 }
 
 // AccessKeys returns the keys of a user in the order of their ids.

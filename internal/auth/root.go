@@ -51,7 +51,7 @@ func (a *Auth) keepRoot(ctx context.Context) (sigv4.Credentials, error) {
 		return sigv4.Credentials{AccessKeyID: rows[0].ID, SecretAccessKey: secret}, nil
 	}
 	made := newCredentials(permanent)
-	if err := a.store.CreateAccessKey(ctx, a.row("", made)); err != nil {
+	if err := a.store.CreateAccessKey(ctx, a.row("", made), 0); err != nil {
 		return sigv4.Credentials{}, fmt.Errorf("store the root access key: %w", err)
 	}
 	return made, nil
@@ -83,7 +83,7 @@ func (a *Auth) putRoot(ctx context.Context, c sigv4.Credentials) error {
 	row, err := a.store.AccessKey(ctx, c.AccessKeyID)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return a.store.CreateAccessKey(ctx, a.row("", c))
+		return a.store.CreateAccessKey(ctx, a.row("", c), 0)
 	case err != nil:
 		return err
 	case row.User != "":
@@ -95,7 +95,7 @@ func (a *Auth) putRoot(ctx context.Context, c sigv4.Credentials) error {
 	if err := a.DeleteAccessKey(ctx, "", row.ID); err != nil {
 		return err
 	}
-	return a.store.CreateAccessKey(ctx, a.row("", c))
+	return a.store.CreateAccessKey(ctx, a.row("", c), 0)
 }
 
 // WriteCredentials makes path a shared-credentials file of the AWS CLI and SDKs, with c as the default profile and

@@ -63,8 +63,11 @@ func inUse(err error) error {
 }
 
 // CreateAccessKey implements store.Identities.
-func (s *Store) CreateAccessKey(ctx context.Context, k store.AccessKey) error {
-	err := s.updateIdentities(ctx, func(t *tx) error { return insertAccessKey(t, k) })
+func (s *Store) CreateAccessKey(ctx context.Context, k store.AccessKey, most int) error {
+	err := s.updateIdentities(ctx, func(t *tx) error {
+		keys := quota{what: "access keys", most: most, count: `SELECT count(*) FROM access_keys ` + ofUser, args: []any{k.User}}
+		return t.within([]quota{keys}, func() error { return insertAccessKey(t, k) })
+	})
 	return about(err, "access key %s of user %s", k.ID, k.User)
 }
 
@@ -118,7 +121,11 @@ func (s *Store) DeleteAccessKey(ctx context.Context, user, id string) error {
 // ReplaceAccessKeys implements store.Identities.
 func (s *Store) ReplaceAccessKeys(ctx context.Context, user, keep string, add ...store.AccessKey) error {
 	err := s.updateIdentities(ctx, func(t *tx) error {
-		if _, err := one(t, column[string], `SELECT id FROM access_keys `+ofUser+` AND id = $2 {{lock}}`, user, keep); err != nil {
+		// Of two that replace at once, the second must see the keys that the first has added.
+		if err := t.alone(); err != nil {
+			return err
+		}
+		if _, err := one(t, column[string], `SELECT id FROM access_keys `+ofUser+` AND id = $2`, user, keep); err != nil {
 			return err
 		}
 		if _, err := t.exec(`DELETE FROM access_keys `+ofUser+` AND id <> $2`, user, keep); err != nil {

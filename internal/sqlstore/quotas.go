@@ -20,8 +20,8 @@ type quota struct {
 // before it would both find room for the last one.
 func (t *tx) within(quotas []quota, create func() error) error {
 	quotas = slices.DeleteFunc(quotas, func(q quota) bool { return q.most == 0 })
-	if t.counting != "" && len(quotas) > 0 {
-		if _, err := t.exec(t.counting); err != nil {
+	if len(quotas) > 0 {
+		if err := t.alone(); err != nil {
 			return err
 		}
 	}
@@ -38,4 +38,13 @@ func (t *tx) within(quotas []quota, create func() error) error {
 		}
 	}
 	return nil
+}
+
+// alone waits until no other transaction counts or replaces. What it then sees is what they left behind, if it comes first.
+func (t *tx) alone() error {
+	if t.counting == "" {
+		return nil
+	}
+	_, err := t.exec(t.counting)
+	return err
 }

@@ -402,7 +402,9 @@ type Identities interface {
 	Users(ctx context.Context, after string, limit int) ([]User, error)
 	DeleteUser(ctx context.Context, name string) error // ErrNotFound; ErrInUse while it has keys or policies
 
-	CreateAccessKey(ctx context.Context, k AccessKey) error // ErrNotFound without its user; ErrExists
+	// CreateAccessKey stores a key: ErrNotFound without its user, ErrExists, *QuotaError when the user would have more than
+	// most keys (0 is no bound).
+	CreateAccessKey(ctx context.Context, k AccessKey, most int) error
 	AccessKey(ctx context.Context, id string) (AccessKey, error)
 	AccessKeys(ctx context.Context, user string) ([]AccessKey, error)
 	SetAccessKeyActive(ctx context.Context, user, id string, active bool) error // ErrNotFound

@@ -336,6 +336,21 @@ func TestForcedJoinIsNotTakenForTheOldHost(t *testing.T) {
 	}
 }
 
+// What a join that was killed was just writing holds a secret: the next one removes it.
+func TestHalfWrittenFilesAreRemoved(t *testing.T) {
+	t.Parallel()
+	s, m := newServer(t), newMachine(t)
+	conf := filepath.Dir(m.ids)
+	for _, name := range []string{".onpremises.yml.joining.123.tmp", ".onpremises.yml.new.45.tmp", ".onpremises.yml.mine.tmp"} {
+		m.write(filepath.Join(conf, name), "secret")
+	}
+	m.mustJoin(s, "--name", "web-1")
+	left, err := filepath.Glob(filepath.Join(conf, ".*"))
+	if err != nil || len(left) != 1 || filepath.Base(left[0]) != ".onpremises.yml.mine.tmp" {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
 func TestRefusedBeforeTheServerIsAsked(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)

@@ -28,7 +28,7 @@ func TestFilesOfAnAgentThatIsNotRoot(t *testing.T) {
 	}
 	check := func(when string) {
 		t.Helper()
-		for _, path := range []string{m.config, m.ids} {
+		for _, path := range []string{m.config, m.ids, m.ids + ".lock"} {
 			info, err := os.Stat(path)
 			if err != nil {
 				t.Fatal(err)

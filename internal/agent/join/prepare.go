@@ -65,7 +65,7 @@ func prepare(o options, out io.Writer) (*host, error) {
 	if err := h.checkFiles(); err != nil {
 		return nil, err
 	}
-	if h.lock, err = lock(h.identityFile); err != nil {
+	if h.lock, err = h.acquire(); err != nil {
 		return nil, err
 	}
 	if err := h.keepAttempt(); err != nil {
@@ -145,13 +145,24 @@ func writable(dir string) error {
 	}
 }
 
-// lock keeps two joins or rotations from mixing the keys that they get.
-func lock(identityFile string) (io.Closer, error) {
-	f, err := filelock.Acquire(identityFile+".lock", 0o600)
+// acquire keeps two joins or rotations from mixing the keys that they get, and removes what one that was killed left
+// half-written. The user of the agent may take the lock as well, to rotate the key without root.
+func (h *host) acquire() (io.Closer, error) {
+	path := h.identityFile + ".lock"
+	f, err := filelock.Acquire(path, 0o600)
 	if errors.Is(err, filelock.ErrHeld) {
 		return nil, errors.New("another join or rotate-key is under way on this machine; wait for its end")
+	} else if err != nil {
+		return nil, err
 	}
-	return f, err
+	target, err := behind(h.identityFile)
+	if err == nil {
+		err = errors.Join(giveTo(h.cfg.RootDir, path), atomicfile.Sweep(h.attemptFile()), atomicfile.Sweep(target+".new"))
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 // attempt is what makes a repeated request the same one.

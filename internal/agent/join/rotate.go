@@ -32,7 +32,7 @@ func rotate(ctx context.Context, o options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	held, err := lock(h.identityFile)
+	held, err := h.acquire()
 	if err != nil {
 		return err
 	}

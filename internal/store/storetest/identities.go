@@ -32,15 +32,15 @@ func users(t *testing.T, s store.Store) {
 func accessKeys(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	key := store.AccessKey{ID: "AKIA1", User: "web1", Secret: []byte{0, 1, 255}, Active: true, CreatedAt: begin}
-	fails(t, s.CreateAccessKey(ctx, key), store.ErrNotFound)
+	fails(t, s.CreateAccessKey(ctx, key, 0), store.ErrNotFound)
 	ok(t, s.CreateUser(ctx, store.User{Name: "web1", Path: "/"}))
 	ok(t, s.CreateUser(ctx, store.User{Name: "web2", Path: "/"}))
-	ok(t, s.CreateAccessKey(ctx, key))
+	ok(t, s.CreateAccessKey(ctx, key, 0))
 	root := store.AccessKey{ID: "AKIAROOT", Secret: []byte("sealed"), Active: true, CreatedAt: begin}
-	ok(t, s.CreateAccessKey(ctx, root))
+	ok(t, s.CreateAccessKey(ctx, root, 0))
 	clash := key
 	clash.User = "web2"
-	fails(t, s.CreateAccessKey(ctx, clash), store.ErrExists)
+	fails(t, s.CreateAccessKey(ctx, clash, 0), store.ErrExists)
 
 	got, err := s.AccessKey(ctx, "AKIA1")
 	ok(t, err)
@@ -149,7 +149,7 @@ func identityVersion(t *testing.T, s store.Store) {
 	user := store.Owner{User: "web1"}
 	info := awsapi.InstanceInfo{InstanceName: ptr("web1"), IamUserArn: ptr("arn:aws:iam::000000000000:user/web1"), RegisterTime: awsapi.At(begin)}
 	moves("CreateUser", true, s.CreateUser(ctx, store.User{Name: "web1", Path: "/"}))
-	moves("CreateAccessKey", true, s.CreateAccessKey(ctx, store.AccessKey{ID: "AKIA1", User: "web1", Active: true, Secret: []byte{1}}))
+	moves("CreateAccessKey", true, s.CreateAccessKey(ctx, store.AccessKey{ID: "AKIA1", User: "web1", Active: true, Secret: []byte{1}}, 0))
 	moves("SetAccessKeyActive", true, s.SetAccessKeyActive(ctx, "web1", "AKIA1", false))
 	moves("DeleteAccessKey", true, s.DeleteAccessKey(ctx, "web1", "AKIA1"))
 	moves("PutPolicy", true, s.PutPolicy(ctx, user, store.Policy{Name: "p", Document: "{}"}))

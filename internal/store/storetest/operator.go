@@ -20,7 +20,7 @@ func replaceAccessKeys(t *testing.T, s store.Store) {
 	key := func(id string) store.AccessKey {
 		return store.AccessKey{ID: id, User: "web-1", Secret: []byte(id), Active: true, CreatedAt: begin}
 	}
-	ok(t, s.CreateAccessKey(ctx, key("A")))
+	ok(t, s.CreateAccessKey(ctx, key("A"), 0))
 	fails(t, s.ReplaceAccessKeys(ctx, "web-1", "B", key("C")), store.ErrNotFound)
 	fails(t, s.ReplaceAccessKeys(ctx, "", "A", key("C")), store.ErrNotFound)
 	keys := func(want ...store.AccessKey) {
@@ -37,6 +37,40 @@ func replaceAccessKeys(t *testing.T, s store.Store) {
 	keys(key("C"))
 	fails(t, s.ReplaceAccessKeys(ctx, "web-1", "C", key("C")), store.ErrExists)
 	keys(key("C"))
+}
+
+// accessKeyRace replaces and creates keys of one user from many sides: after each replacement there are two at most, and
+// creation never makes a third.
+func accessKeyRace(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	for round := range 4 {
+		user := fmt.Sprintf("web-%d", round)
+		ok(t, s.CreateUser(ctx, store.User{Name: user, Path: "/"}))
+		key := func(id string) store.AccessKey {
+			return store.AccessKey{ID: user + id, User: user, Secret: []byte(id), Active: true, CreatedAt: begin}
+		}
+		ok(t, s.CreateAccessKey(ctx, key("A"), 2))
+		var group sync.WaitGroup
+		for i := range 8 {
+			group.Go(func() {
+				if err := s.ReplaceAccessKeys(ctx, user, key("A").ID, key(fmt.Sprintf("R%d", i))); err != nil {
+					t.Error(err)
+				}
+			})
+			group.Go(func() {
+				var quota *store.QuotaError
+				if err := s.CreateAccessKey(ctx, key(fmt.Sprintf("C%d", i)), 2); err != nil && !errors.As(err, &quota) {
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+		keys, err := s.AccessKeys(ctx, user)
+		ok(t, err)
+		if len(keys) > 2 {
+			t.Errorf("%s has %d keys, want two at most", user, len(keys))
+		}
+	}
 }
 
 // joinToken is a token that can be used for an hour from begin.

@@ -62,6 +62,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"IdentityVersion", identityVersion},
 		{"Secrets", secrets},
 		{"ReplaceAccessKeys", replaceAccessKeys},
+		{"AccessKeyRace", accessKeyRace},
 		{"JoinTokens", joinTokens},
 		{"Join", join},
 		{"JoinNames", joinNames},
