@@ -31,7 +31,7 @@ func (s *Store) marker(ctx context.Context, bucket string) (*s3.HeadObjectOutput
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", bucket, err)
 	}
-	return out, nil
+	return out, translate(genuine(out.ETag))
 }
 
 // CreateBucket implements blob.Buckets.
@@ -44,7 +44,10 @@ func (s *Store) CreateBucket(ctx context.Context, name string) error {
 	} else if !errors.Is(err, blob.ErrNoBucket) {
 		return err
 	}
-	_, err := s.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &s.bucket, Key: aws.String(s.base(name)), Body: strings.NewReader("")})
+	out, err := s.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &s.bucket, Key: aws.String(s.base(name)), Body: strings.NewReader("")})
+	if err == nil {
+		err = genuine(out.ETag)
+	}
 	if err != nil {
 		return fmt.Errorf("create bucket %s: %w", name, translate(err))
 	}
@@ -76,7 +79,10 @@ func (s *Store) deleteBucket(ctx context.Context, name string) error {
 			return err
 		}
 	}
-	_, err = s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.bucket, Key: aws.String(s.base(name))})
+	out, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.bucket, Key: aws.String(s.base(name))})
+	if err == nil {
+		err = genuineDelete(out.ResultMetadata)
+	}
 	return translate(err)
 }
 

@@ -68,3 +68,35 @@ func TestSilenceInBody(t *testing.T) {
 		}
 	})
 }
+
+// TestRubbish: a page that a proxy answers with, under the status of success, acknowledges nothing.
+func TestRubbish(t *testing.T) {
+	t.Parallel()
+	const marker = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nETag: \"x\"\r\nConnection: close\r\n\r\n"
+	const page = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 4\r\nConnection: close\r\n\r\nback"
+	for what, call := range map[string]func(s *Store) error{
+		"put": func(s *Store) error {
+			_, err := s.put(t.Context(), "bundles", "k", strings.NewReader("x"), &blob.Attributes{}, blob.Condition{})
+			return err
+		},
+		"part": func(s *Store) error {
+			_, err := s.putPart(t.Context(), "k", "id", 1, strings.NewReader("x"), &blob.Attributes{})
+			return err
+		},
+		"delete": func(s *Store) error {
+			_, err := s.Delete(t.Context(), "bundles", "k", "", blob.Condition{})
+			return err
+		},
+		"open": func(s *Store) error { _, _, err := s.Open(t.Context(), "bundles", "k", "", blob.Range{}); return err },
+		"stat": func(s *Store) error { _, err := s.Stat(t.Context(), "bundles", "k", ""); return err },
+	} {
+		for _, answer := range []string{page, marker} {
+			if answer == marker && what != "delete" {
+				continue // a good answer to the question whether the bucket is there; not to a DELETE
+			}
+			if err := call(silentStore(t, answer)); !errors.Is(err, blob.ErrUnavailable) {
+				t.Errorf("%s: got error %v", what, err)
+			}
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
@@ -37,6 +38,15 @@ func translate(err error) error {
 		return fmt.Errorf("%w: external store: %w", blob.ErrUnavailable, err)
 	}
 	return fmt.Errorf("external store: %w", err)
+}
+
+// genuine finds out answers that are none of a store's, such as the page of a proxy: they name no ETag, but have the status
+// of success, and what they seem to acknowledge is stored nowhere.
+func genuine(etag *string) error {
+	if unquote(aws.ToString(etag)) == "" {
+		return errors.New("the answer has no ETag, so it is none of an S3's")
+	}
+	return nil
 }
 
 // response is the answer that an error stands for; there may be none.

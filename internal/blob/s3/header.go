@@ -54,6 +54,15 @@ func received(metadata middleware.Metadata) http.Header {
 	return http.Header{}
 }
 
+// genuineDelete is genuine for the answer to a DELETE, which has no content.
+func genuineDelete(metadata middleware.Metadata) error {
+	raw, ok := awsmiddleware.GetRawResponse(metadata).(*smithyhttp.Response)
+	if !ok || raw.StatusCode != http.StatusNoContent {
+		return errors.New("the answer to the DELETE has not the status 204, so it is none of an S3's")
+	}
+	return nil
+}
+
 // describing are the headers that tell attributes, without the checksum.
 func describing(attrs *blob.Attributes) http.Header {
 	h := http.Header{}

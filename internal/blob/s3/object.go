@@ -40,6 +40,9 @@ func (s *Store) put(ctx context.Context, bucket, key string, body io.Reader, att
 	b.prove(headers, attrs.Checksum)
 	setCondition(headers, when)
 	out, err := s.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &s.bucket, Key: &name, Body: b.File, ContentLength: &b.size}, with(headers))
+	if err == nil {
+		err = genuine(out.ETag)
+	}
 	if err != nil {
 		return blob.Object{}, translate(err)
 	}
@@ -59,6 +62,9 @@ func (s *Store) Open(ctx context.Context, bucket, key, version string, r blob.Ra
 		Bucket: &s.bucket, Key: &name, VersionId: optional(version), Range: optional(rangeHeader(r)), ChecksumMode: types.ChecksumModeEnabled,
 	})
 	if err == nil {
+		if err := genuine(out.ETag); err != nil {
+			return nil, blob.Object{}, errors.Join(translate(err), out.Body.Close())
+		}
 		return out.Body, object(key, received(out.ResultMetadata)), nil
 	}
 	o, err := s.notFound(ctx, bucket, key, version, err)
@@ -96,7 +102,7 @@ func (s *Store) Stat(ctx context.Context, bucket, key, version string) (blob.Obj
 	if err != nil {
 		return s.notFound(ctx, bucket, key, version, err)
 	}
-	return object(key, received(out.ResultMetadata)), nil
+	return object(key, received(out.ResultMetadata)), translate(genuine(out.ETag))
 }
 
 // notFound is the error of a GET or HEAD, with the delete marker that may be its reason.
@@ -130,6 +136,9 @@ func (s *Store) Delete(ctx context.Context, bucket, key, version string, when bl
 	headers := http.Header{}
 	setCondition(headers, when)
 	out, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.bucket, Key: &name, VersionId: optional(version)}, with(headers))
+	if err == nil {
+		err = genuineDelete(out.ResultMetadata)
+	}
 	if err = translate(err); errors.Is(err, blob.ErrNoVersion) || errors.Is(err, blob.ErrNoKey) && when == (blob.Condition{}) {
 		return blob.Object{Version: version}, nil
 	}

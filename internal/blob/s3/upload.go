@@ -70,6 +70,9 @@ func (s *Store) putPart(ctx context.Context, name, id string, number int, body i
 	out, err := s.client.UploadPart(ctx, &s3.UploadPartInput{
 		Bucket: &s.bucket, Key: &name, UploadId: &id, PartNumber: aws.Int32(int32(number)), Body: b.File, ContentLength: &b.size,
 	}, with(headers))
+	if err == nil {
+		err = genuine(out.ETag)
+	}
 	if err != nil {
 		return blob.Part{}, translate(err)
 	}
@@ -156,6 +159,9 @@ func (s *Store) CompleteUpload(ctx context.Context, u blob.Upload, listed []blob
 	out, err := s.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
 		Bucket: &s.bucket, Key: &name, UploadId: &u.ID, MultipartUpload: &types.CompletedMultipartUpload{Parts: completed(listed)},
 	}, with(headers))
+	if err == nil {
+		err = genuine(out.ETag)
+	}
 	if err != nil {
 		return blob.Object{}, fmt.Errorf("complete upload of %s/%s: %w", u.Bucket, u.Key, translate(err))
 	}
@@ -206,7 +212,10 @@ func (s *Store) AbortUpload(ctx context.Context, u blob.Upload) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &s.bucket, Key: &name, UploadId: &u.ID})
+	out, err := s.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &s.bucket, Key: &name, UploadId: &u.ID})
+	if err == nil {
+		err = genuineDelete(out.ResultMetadata)
+	}
 	if err != nil {
 		return fmt.Errorf("abort upload of %s/%s: %w", u.Bucket, u.Key, translate(err))
 	}
