@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 )
 
 // MaxSize is the longest document in bytes.
@@ -179,14 +180,22 @@ func match(pattern, text string) bool {
 		case p < len(pattern) && pattern[p] == '*':
 			star, resume = p, t
 			p++
-		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == text[t]):
+		case p < len(pattern) && pattern[p] == '?':
+			p, t = p+1, t+character(text[t:])
+		case p < len(pattern) && pattern[p] == text[t]:
 			p, t = p+1, t+1
 		case star >= 0:
-			resume++
+			resume += character(text[resume:])
 			p, t = star+1, resume
 		default:
 			return false
 		}
 	}
 	return strings.Trim(pattern[p:], "*") == ""
+}
+
+// character is the length of the first character in bytes.
+func character(text string) int {
+	_, size := utf8.DecodeRuneInString(text)
+	return size
 }

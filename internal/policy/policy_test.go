@@ -262,3 +262,16 @@ func FuzzPolicy(f *testing.F) {
 }
 
 func isASCII(s string) bool { return strings.IndexFunc(s, func(r rune) bool { return r > 127 }) < 0 }
+
+// A question mark is one character, however many bytes it has: a Deny must not miss a name that is not ASCII.
+func TestQuestionMarkIsOneCharacter(t *testing.T) {
+	t.Parallel()
+	for pattern, text := range map[string]string{"key-?": "key-é", "??": "東京", "*-?x": "é-é-éx", "?": "a"} {
+		if !match(pattern, text) {
+			t.Errorf("%s does not match %s", pattern, text)
+		}
+	}
+	if match("??", "é") || match("*??", "é") {
+		t.Error("two question marks match one character")
+	}
+}
