@@ -24,14 +24,14 @@ func (s *Service) PollHostCommand(ctx context.Context, caller Caller, in *awsapi
 	if err := caller.is(in.HostIdentifier); err != nil {
 		return nil, err
 	}
-	leave := s.presence.arrive(caller.Name, agentVersion(ctx), now())
-	defer leave()
 	s.bells.Join(caller.Name)
 	defer s.bells.Leave(caller.Name)
+	rung := s.bells.Listen(caller.Name)
+	leave := s.presence.arrive(caller.Name, agentVersion(ctx), now())
+	defer leave()
 	end := time.NewTimer(s.hold)
 	defer end.Stop()
 	for {
-		rung := s.bells.Listen(caller.Name)
 		command, err := s.handOver(ctx, caller)
 		if err == nil {
 			return s.hostCommand(caller, command), nil
@@ -41,6 +41,7 @@ func (s *Service) PollHostCommand(ctx context.Context, caller Caller, in *awsapi
 		}
 		select {
 		case <-rung:
+			rung = s.bells.Listen(caller.Name)
 			if err := s.stillRegistered(ctx, caller); err != nil {
 				return nil, err
 			}
@@ -53,6 +54,9 @@ func (s *Service) PollHostCommand(ctx context.Context, caller Caller, in *awsapi
 		}
 	}
 }
+
+// HeldPolls is how many polls wait for Work now.
+func (s *Service) HeldPolls() int { return s.presence.held() }
 
 // stillRegistered refuses a poll that outlived its host's registration: the name may be another's by now.
 func (s *Service) stillRegistered(ctx context.Context, caller Caller) error {

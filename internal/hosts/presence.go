@@ -52,6 +52,16 @@ func (p *presence) arrive(host, agent string, at time.Time) (leave func()) {
 	}
 }
 
+// held is how many polls there are now.
+func (p *presence) held() (polls int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.sighting {
+		polls += s.polls
+	}
+	return polls
+}
+
 // run writes sightings until ctx ends, and then what is left.
 func (p *presence) run(ctx context.Context, log *slog.Logger, write func(context.Context, []store.Presence) error) {
 	tick := time.NewTicker(presenceTick)

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
 	"grapnel/internal/api"
 	"grapnel/internal/audit"
 	"grapnel/internal/auth"
@@ -62,6 +65,9 @@ func (s *Server) assemble(ctx context.Context, identities *auth.Auth, key *seal.
 		Store: s.store, Signer: signer, Sealer: key, Region: s.opts.Region, Account: s.opts.AccountID, Wake: s.engine.Wake,
 		Logs: s.logs, Log: s.opts.Log,
 	})
+	promauto.With(registry).NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "grapnel", Subsystem: "hosts", Name: "held_polls", Help: "Polls of registered hosts that wait for Work.",
+	}, func() float64 { return float64(s.hosts.HeldPolls()) })
 	codedeploy.Register(operations)
 	s.audit = audit.New(audit.Options{Store: s.store, Keep: s.opts.AuditKeep, Log: s.opts.Log})
 	joins := join.New(join.Options{

@@ -294,14 +294,14 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// waitUntilHeld waits until the server counts a connection that is being served besides the one that asks.
+// waitUntilHeld waits until the server holds the poll of a host that it knows.
 func waitUntilHeld(t *testing.T, ctx context.Context, s *server.Server) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for range 1000 {
 		_, body := request{method: "GET", path: "/metrics"}.send(t, s)
-		if strings.Contains(body, "grapnel_http_requests_under_way 2") {
+		if strings.Contains(body, "grapnel_hosts_held_polls 1") {
 			return
 		}
 		select {
