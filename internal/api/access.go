@@ -46,6 +46,13 @@ func (c *access) config(name *string)   { c.needs(c.operation, c.api.arns.config
 func (c *access) instance(name *string) { c.needs(c.operation, c.api.arns.instance(name)) }
 func (c *access) everything()           { c.needs(c.operation, c.api.arns.prefix()+"*") }
 
+// host is somebody who will be a host, and may do nothing else then.
+func (c *access) host(arn *string) {
+	if c.err == nil && awsapi.Value(arn) != "" {
+		c.err = c.api.allowHost(c.ctx, *arn)
+	}
+}
+
 func (c *access) instances(names []string) {
 	for _, name := range entries(names, c.api.limits.TaggedHosts) {
 		c.instance(&name)

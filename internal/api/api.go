@@ -41,6 +41,8 @@ type Options struct {
 	// Authorize returns nil if the caller, who is in the context, may perform an action such as "codedeploy:GetDeployment"
 	// on a resource, an ARN. Its error is what the caller is told.
 	Authorize func(ctx context.Context, action, resource string) error
+	// AllowHost returns nil if the caller may make a host of the bearer of an ARN; nil means that everybody may.
+	AllowHost func(ctx context.Context, arn string) error
 	// Deregistered tells the host protocol that a host's polls are to end; nil means that nobody is told.
 	Deregistered func(host string)
 	// TryTrigger sends the topic of a new trigger a first message, and says why it does not take it; nil means that none is sent.
@@ -57,6 +59,7 @@ type API struct {
 	sealer       Sealer
 	wake         func(string)
 	authorize    func(ctx context.Context, action, resource string) error
+	allowHost    func(ctx context.Context, arn string) error
 	deregistered func(string)
 	tryTrigger   func(ctx context.Context, group awsapi.DeploymentGroupInfo, trigger awsapi.TriggerConfig) error
 	predefined   map[string]awsapi.DeploymentConfigInfo
@@ -72,10 +75,14 @@ func New(opts Options) *API {
 		sealer:       opts.Sealer,
 		wake:         opts.Wake,
 		authorize:    opts.Authorize,
+		allowHost:    opts.AllowHost,
 		deregistered: opts.Deregistered,
 		tryTrigger:   opts.TryTrigger,
 		predefined:   map[string]awsapi.DeploymentConfigInfo{},
 		limits:       opts.Limits.complete(),
+	}
+	if a.allowHost == nil {
+		a.allowHost = func(context.Context, string) error { return nil }
 	}
 	if a.deregistered == nil {
 		a.deregistered = func(string) {}
@@ -193,7 +200,11 @@ func (a *API) Register(mux *awsjson.Mux) {
 		func(c *access, in *awsapi.BatchGetDeploymentInstancesInput) { c.deployment(in.DeploymentId) })
 
 	handle(a, mux, "RegisterOnPremisesInstance", a.registerOnPremisesInstance,
-		func(c *access, in *awsapi.RegisterOnPremisesInstanceInput) { c.instance(in.InstanceName) })
+		func(c *access, in *awsapi.RegisterOnPremisesInstanceInput) {
+			c.instance(in.InstanceName)
+			c.host(in.IamUserArn)
+			c.host(in.IamSessionArn)
+		})
 	handle(a, mux, "DeregisterOnPremisesInstance", a.deregisterOnPremisesInstance,
 		func(c *access, in *awsapi.DeregisterOnPremisesInstanceInput) { c.instance(in.InstanceName) })
 	handle(a, mux, "GetOnPremisesInstance", a.getOnPremisesInstance,

@@ -54,11 +54,10 @@ func (s *Server) assemble(ctx context.Context, identities *auth.Auth, key *seal.
 		Store: s.store, Region: s.opts.Region, AccountID: s.opts.AccountID, TokenKey: key.Derive("page-tokens"), Wake: s.engine.Wake,
 		Deregistered: func(name string) { s.hosts.Issued([]string{name}) }, Sealer: key, Limits: s.opts.Limits, TryTrigger: tryTrigger,
 		Authorize: func(ctx context.Context, action, resource string) error {
-			err := identities.Allow(ctx, auth.FromContext(ctx), action, resource)
-			if denied := (*auth.DeniedError)(nil); errors.As(err, &denied) {
-				return awsjson.Errorf(awsjson.AccessDeniedException, "%s", denied.Error())
-			}
-			return err
+			return deniedJSON(identities.Allow(ctx, auth.FromContext(ctx), action, resource))
+		},
+		AllowHost: func(ctx context.Context, arn string) error {
+			return deniedJSON(identities.AllowHost(ctx, auth.FromContext(ctx), arn))
 		},
 	})
 	s.logs = logs.New(logs.Options{Store: s.store, Authorize: codedeploy.MayRead, Log: s.opts.Log})
@@ -137,4 +136,12 @@ func (rt *router) allowCommand(r *http.Request, id auth.Identity) error {
 		return awsjson.Errorf(awsapi.ClientException, "the root access key belongs to no host; %s needs the key of a registered host, from its on-premises file", operation(r))
 	}
 	return rt.auth.Allow(r.Context(), id, auth.ActionCommand+operation(r), "*")
+}
+
+// deniedJSON is an error of auth as the JSON protocol tells it.
+func deniedJSON(err error) error {
+	if denied, ok := errors.AsType[*auth.DeniedError](err); ok {
+		return awsjson.Errorf(awsjson.AccessDeniedException, "%s", denied.Error())
+	}
+	return err
 }

@@ -277,3 +277,30 @@ func TestWhatIdentitiesNeverHave(t *testing.T) {
 	_, err = api.ListGroupsForUser(ctx, &iam.ListGroupsForUserInput{UserName: aws.String("bob")})
 	fails(t, err, "NoSuchEntity")
 }
+
+// A right on instances is none over people: whoever is registered may do nothing else, so that it takes a right on their policies
+// to register somebody who has some, or who does not exist yet.
+func TestRegistrationTakesNobodysRights(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	ctx := t.Context()
+	registrar := w.person("registrar")
+	registrar.may(allow("RegisterOnPremisesInstance", "instance/*"))
+	admin := w.person("admin")
+	everything := aws.String(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`)
+	must(w.iam().PutUserPolicy(ctx, &iam.PutUserPolicyInput{UserName: aws.String("admin"), PolicyName: aws.String("all"), PolicyDocument: everything}))(t)
+	w.person("empty")
+	arn := func(name string) *string { return aws.String("arn:aws:iam::" + account + ":user/" + name) }
+	session := aws.String("arn:aws:sts::" + account + ":assumed-role/nobody/s")
+	for _, in := range []codedeploy.RegisterOnPremisesInstanceInput{{IamUserArn: arn("admin")}, {IamUserArn: arn("later")}, {IamSessionArn: session}} {
+		in.InstanceName = aws.String("evil")
+		_, err := registrar.RegisterOnPremisesInstance(ctx, &in)
+		fails(t, err, "AccessDeniedException")
+		if err != nil && !strings.Contains(err.Error(), "may do nothing but what a host does") {
+			t.Errorf("the refusal does not say why: %v", err)
+		}
+	}
+	must(admin.ListApplications(ctx, &codedeploy.ListApplicationsInput{}))(t)
+	must(registrar.RegisterOnPremisesInstance(ctx, &codedeploy.RegisterOnPremisesInstanceInput{InstanceName: aws.String("web-1"), IamUserArn: arn("empty")}))(t)
+	must(admin.RegisterOnPremisesInstance(ctx, &codedeploy.RegisterOnPremisesInstanceInput{InstanceName: aws.String("web-2"), IamUserArn: arn("later")}))(t)
+}
