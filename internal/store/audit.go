@@ -21,9 +21,12 @@ type Audit struct {
 	stored bool // by the transaction of a write
 }
 
-// Resources are kept as long as they are together at most maxAuditResources bytes: deleting a thousand objects is one
-// request.
-const maxAuditResources = 16 << 10
+// Bounds of a record in bytes, so that refused calls do not fill the disk: deleting a thousand objects is one request, and
+// names that callers make up are as long as they like. No ARN is longer than that of an object, whose key has up to 1,024.
+const (
+	maxAuditResource  = 1100
+	maxAuditResources = 4 << 10 // together
+)
 
 // NewAudit returns the record of a request as far as it is known when the request arrives. With an empty action nothing is
 // recorded until Note names one.
@@ -55,7 +58,7 @@ func (a *Audit) Note(action string, resources ...string) {
 	for _, r := range resources {
 		switch {
 		case slices.Contains(a.record.Resources, r):
-		case a.size+len(r) > maxAuditResources:
+		case len(r) > maxAuditResource, a.size+len(r) > maxAuditResources:
 			a.left++
 		default:
 			a.size += len(r)
