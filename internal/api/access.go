@@ -85,6 +85,7 @@ func (c *access) deployment(id *string) {
 	}
 	group := c.api.arns.group(d.Info.ApplicationName, d.Info.DeploymentGroupName)
 	c.err = c.ask(c.operation, group)
+	store.AuditOf(c.ctx).Note("codedeploy:"+c.operation, *id) // which of the group's deployments
 	if c.err != nil && c.ask("GetDeployment", group) != nil {
 		// Who is denied this group alone may see all others: to him it is no secret.
 		c.err = cmp.Or(c.unseen(id), c.err)

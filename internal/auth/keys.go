@@ -7,6 +7,7 @@ import (
 	"errors"
 	"time"
 
+	"grapnel/internal/audit"
 	"grapnel/internal/sigv4"
 	"grapnel/internal/store"
 )
@@ -32,6 +33,7 @@ func (a *Auth) CreateUser(ctx context.Context, path, name string) (store.User, e
 func (a *Auth) CreateAccessKey(ctx context.Context, user string) (store.AccessKey, string, error) {
 	c := newCredentials("AKIA")
 	row := a.row(user, c)
+	audit.Note(ctx, "iam:CreateAccessKey", row.ID)
 	err := a.store.CreateAccessKey(ctx, row, MaxKeys)
 	if _, full := errors.AsType[*store.QuotaError](err); full {
 		return store.AccessKey{}, "", ErrTooManyKeys
@@ -46,11 +48,13 @@ func (a *Auth) AccessKeys(ctx context.Context, user string) ([]store.AccessKey, 
 
 // SetAccessKeyActive switches a key on or off; store.ErrNotFound when the user has no such key.
 func (a *Auth) SetAccessKeyActive(ctx context.Context, user, id string, active bool) error {
+	audit.Note(ctx, "iam:UpdateAccessKey", id)
 	return a.store.SetAccessKeyActive(ctx, user, id, active)
 }
 
 // DeleteAccessKey removes a key; store.ErrNotFound when the user has no such key.
 func (a *Auth) DeleteAccessKey(ctx context.Context, user, id string) error {
+	audit.Note(ctx, "iam:DeleteAccessKey", id)
 	return a.store.DeleteAccessKey(ctx, user, id)
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"grapnel/internal/audit"
 	"grapnel/internal/awsquery"
 	"grapnel/internal/policy"
 	"grapnel/internal/store"
@@ -33,6 +34,7 @@ func ofUser[Out any](s *service, action string, run policyOperation[Out]) func(c
 		if err != nil {
 			return nil, err
 		}
+		audit.Note(ctx, "iam:"+action, in.PolicyName)
 		return run(s, ctx, store.Owner{User: u.Name}, in)
 	}
 }
@@ -44,6 +46,7 @@ func ofRole[Out any](s *service, action string, run policyOperation[Out]) func(c
 		if err != nil {
 			return nil, err
 		}
+		audit.Note(ctx, "iam:"+action, in.PolicyName)
 		return run(s, ctx, store.Owner{Role: r.Name}, in)
 	}
 }

@@ -37,20 +37,23 @@ type service struct {
 	allow func(r *http.Request, id auth.Identity) error
 }
 
-// known are the names that a request may have in the metrics: operations, and methods of S3 and the query services.
-var known = func() map[string]bool {
-	names := map[string]bool{"GET": true, "PUT": true, "HEAD": true, "POST": true, "DELETE": true}
-	for _, op := range slices.Concat(awsapi.Operations, awsapi.CommandOperations, awsapi.GrapnelOperations) {
-		names[op.Name] = true
-	}
-	return names
-}()
+// Names that a request may have in the metrics and on record: operations, and methods of S3 and the query services.
+var (
+	operations = func() map[string]bool {
+		names := map[string]bool{}
+		for _, op := range slices.Concat(awsapi.Operations, awsapi.CommandOperations, awsapi.GrapnelOperations) {
+			names[op.Name] = true
+		}
+		return names
+	}()
+	methods = map[string]bool{"GET": true, "PUT": true, "HEAD": true, "POST": true, "DELETE": true}
+)
 
 // label names a request in the metrics.
 func (s service) label(r *http.Request) string {
-	name := r.Method
+	name, known := r.Method, methods
 	if s.target != "" {
-		name = operation(r)
+		name, known = operation(r), operations
 	}
 	if !known[name] {
 		return "other"
@@ -60,7 +63,7 @@ func (s service) label(r *http.Request) string {
 
 // action is what a request asks for, as policies name it; "" when its headers do not tell. Only names that are known are kept.
 func (s service) action(name string, r *http.Request) string {
-	if s.target == "" || !known[operation(r)] {
+	if s.target == "" || !operations[operation(r)] {
 		return ""
 	}
 	return name + ":" + operation(r)

@@ -117,7 +117,7 @@ func TestAuditFilters(t *testing.T) {
 		t.Helper()
 		var got []string
 		for _, r := range w.audit(in) {
-			got = append(got, strings.Join(append([]string{r.Action}, r.Resources...), " "))
+			got = append(got, r.Action+" "+r.Resources[0])
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%+v (-want +got):\n%s", in, diff)
@@ -248,5 +248,30 @@ func TestAuditHasNoSecrets(t *testing.T) {
 		if strings.Contains(string(all), secret) {
 			t.Errorf("%s is in the audit log", secret)
 		}
+	}
+}
+
+// A record tells which key, policy or deployment it was, not only whose.
+func TestAuditNamesWhatWasChanged(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	ctx, api := t.Context(), w.iam()
+	name := aws.String("ann")
+	must(api.CreateUser(ctx, &iam.CreateUserInput{UserName: name}))(t)
+	key := must(api.CreateAccessKey(ctx, &iam.CreateAccessKeyInput{UserName: name}))(t).AccessKey
+	document := aws.String(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`)
+	must(api.PutUserPolicy(ctx, &iam.PutUserPolicyInput{UserName: name, PolicyName: aws.String("all"), PolicyDocument: document}))(t)
+	must(api.GetUserPolicy(ctx, &iam.GetUserPolicyInput{UserName: name, PolicyName: aws.String("all")}))(t)
+	w.host("web-1", tag("app", "shop"))
+	w.group("shop", "prod")
+	id := w.deploy("shop", "prod", bundle("1.zip"))
+	must(w.StopDeployment(ctx, &codedeploy.StopDeploymentInput{DeploymentId: &id}))(t)
+	for action, resource := range map[string]string{
+		"iam:CreateAccessKey": *key.AccessKeyId, "iam:PutUserPolicy": "all", "codedeploy:StopDeployment": id,
+	} {
+		w.recorded(action, func(r awsapi.AuditRecord) bool { return slices.Contains(r.Resources, resource) })
+	}
+	if reads := w.audit(awsapi.ListAuditRecordsInput{Action: aws.String("iam:GetUserPolicy")}); len(reads) > 0 {
+		t.Errorf("a read is on record: %+v", reads)
 	}
 }
