@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -28,7 +27,7 @@ func (a *API) registerOnPremisesInstance(ctx context.Context, in *awsapi.Registe
 		InstanceName:  &name,
 		IamUserArn:    in.IamUserArn,
 		IamSessionArn: in.IamSessionArn,
-		InstanceArn:   new(a.arns.instance(&name) + "_" + suffix()),
+		InstanceArn:   new(store.NewInstanceARN(a.arns.region, a.arns.account, name)),
 		RegisterTime:  awsapi.At(time.Now()),
 		Tags:          []awsapi.Tag{},
 	}})
@@ -39,9 +38,6 @@ func (a *API) registerOnPremisesInstance(ctx context.Context, in *awsapi.Registe
 		"An on-premises instance named %s is registered already; take another name, or deregister that one first.", name)
 	return nil, instead(err, store.ErrExists, exists, "register on-premises instance "+name)
 }
-
-// suffix returns the ten characters that end the ARN of a registered instance (service.md 1).
-func suffix() string { return rand.Text()[:10] }
 
 // checkIdentity checks that there is exactly one ARN by which the host's agent will be known.
 func checkIdentity(in *awsapi.RegisterOnPremisesInstanceInput) error {

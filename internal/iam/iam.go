@@ -29,33 +29,18 @@ const (
 	noSuchEntity            = "NoSuchEntity"
 )
 
-// Users is how users are read and deleted; package auth makes them.
-type Users interface {
+// Store is what of store.Store this package needs: package auth makes users and roles, the rest is done here.
+type Store interface {
 	User(ctx context.Context, name string) (store.User, error)
 	Users(ctx context.Context, after string, limit int) ([]store.User, error)
 	DeleteUser(ctx context.Context, name string) error
-}
-
-// Roles is how roles are read, changed and deleted; package auth makes them.
-type Roles interface {
 	Role(ctx context.Context, name string) (store.Role, error)
 	Roles(ctx context.Context, after string, limit int) ([]store.Role, error)
 	UpdateRole(ctx context.Context, name string, change store.RoleChange) error
 	DeleteRole(ctx context.Context, name string) error
-}
-
-// Policies keeps the inline policies of users and roles.
-type Policies interface {
 	PutPolicy(ctx context.Context, of store.Owner, p store.Policy) error
 	Policies(ctx context.Context, of store.Owner) ([]store.Policy, error)
 	DeletePolicy(ctx context.Context, of store.Owner, name string) error
-}
-
-// Store is what of store.Store this package needs.
-type Store interface {
-	Users
-	Roles
-	Policies
 }
 
 // Options are the settings of the endpoints.
@@ -67,16 +52,14 @@ type Options struct {
 }
 
 type service struct {
-	auth     *auth.Auth
-	users    Users
-	roles    Roles
-	policies Policies
-	account  string
+	auth    *auth.Auth
+	store   Store
+	account string
 }
 
 // New returns the two endpoints. Their requests must be verified before, and carry their auth.Identity.
 func New(opts Options) (iam, sts http.Handler) {
-	s := &service{auth: opts.Auth, users: opts.Store, roles: opts.Store, policies: opts.Store, account: opts.AccountID}
+	s := &service{auth: opts.Auth, store: opts.Store, account: opts.AccountID}
 	return s.iam(opts.Log), s.sts(opts.Log)
 }
 
@@ -138,7 +121,7 @@ func (s *service) subject(ctx context.Context, action, name string) (store.User,
 	if err := checkName("UserName", name, maxExistingName); err != nil {
 		return store.User{}, err
 	}
-	u, err := s.users.User(ctx, name)
+	u, err := s.store.User(ctx, name)
 	missing := errors.Is(err, store.ErrNotFound)
 	if err != nil && !missing {
 		return store.User{}, err

@@ -73,7 +73,7 @@ func (s *service) putPolicy(ctx context.Context, of store.Owner, in *policyInput
 	if _, err := policy.Parse(in.PolicyDocument); err != nil {
 		return nil, awsquery.Errorf(http.StatusBadRequest, malformedPolicyDocument, "PolicyDocument: %v", err)
 	}
-	err := s.policies.PutPolicy(ctx, of, store.Policy{Name: in.PolicyName, Document: in.PolicyDocument})
+	err := s.store.PutPolicy(ctx, of, store.Policy{Name: in.PolicyName, Document: in.PolicyDocument})
 	return nil, instead(err, store.ErrNotFound, noSuchOwner(of))
 }
 
@@ -87,7 +87,7 @@ func (s *service) getPolicy(ctx context.Context, of store.Owner, in *policyInput
 	if err := checkName("PolicyName", in.PolicyName, maxPolicyName); err != nil {
 		return nil, err
 	}
-	all, err := s.policies.Policies(ctx, of)
+	all, err := s.store.Policies(ctx, of)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func (s *service) listPolicies(ctx context.Context, of store.Owner, in *policyIn
 	if err != nil {
 		return nil, err
 	}
-	all, err := s.policies.Policies(ctx, of)
+	all, err := s.store.Policies(ctx, of)
 	if err != nil {
 		return nil, err
 	}
@@ -130,6 +130,6 @@ func (s *service) deletePolicy(ctx context.Context, of store.Owner, in *policyIn
 	if err := checkName("PolicyName", in.PolicyName, maxPolicyName); err != nil {
 		return nil, err
 	}
-	err := s.policies.DeletePolicy(ctx, of, in.PolicyName)
+	err := s.store.DeletePolicy(ctx, of, in.PolicyName)
 	return nil, instead(err, store.ErrNotFound, noSuchPolicy(of, in.PolicyName))
 }

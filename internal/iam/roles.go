@@ -38,7 +38,7 @@ func (s *service) role(ctx context.Context, action, name string) (store.Role, er
 	if err := checkName("RoleName", name, maxNewName); err != nil {
 		return store.Role{}, err
 	}
-	r, err := s.roles.Role(ctx, name)
+	r, err := s.store.Role(ctx, name)
 	missing := errors.Is(err, store.ErrNotFound)
 	if err != nil && !missing {
 		return store.Role{}, err
@@ -151,7 +151,7 @@ func (s *service) listRoles(ctx context.Context, in *listInput) (*listRolesOutpu
 	if err := s.allow(ctx, "ListRoles", s.auth.RoleARN(store.Role{Path: prefix})); err != nil {
 		return nil, err
 	}
-	roles, next, err := below(ctx, s.roles.Roles, func(r store.Role) (path, name string) { return r.Path, r.Name }, prefix, p)
+	roles, next, err := below(ctx, s.store.Roles, func(r store.Role) (path, name string) { return r.Path, r.Name }, prefix, p)
 	if err != nil {
 		return nil, err
 	}
@@ -193,7 +193,7 @@ func (s *service) changeRole(ctx context.Context, action, name string, change st
 	if err != nil {
 		return err
 	}
-	return instead(s.roles.UpdateRole(ctx, r.Name, change), store.ErrNotFound, noSuchRole(r.Name))
+	return instead(s.store.UpdateRole(ctx, r.Name, change), store.ErrNotFound, noSuchRole(r.Name))
 }
 
 func (s *service) deleteRole(ctx context.Context, in *roleInput) (*awsquery.Empty, error) {
@@ -201,7 +201,7 @@ func (s *service) deleteRole(ctx context.Context, in *roleInput) (*awsquery.Empt
 	if err != nil {
 		return nil, err
 	}
-	err = s.roles.DeleteRole(ctx, r.Name)
+	err = s.store.DeleteRole(ctx, r.Name)
 	err = instead(err, store.ErrNotFound, noSuchRole(r.Name))
 	return nil, instead(err, store.ErrInUse, awsquery.Errorf(http.StatusConflict, deleteConflict,
 		"Cannot delete role %s: delete its inline policies first.", r.Name))

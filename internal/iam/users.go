@@ -98,7 +98,7 @@ func (s *service) listUsers(ctx context.Context, in *listInput) (*listUsersOutpu
 	if err := s.allow(ctx, "ListUsers", s.auth.UserARN(store.User{Path: prefix})); err != nil {
 		return nil, err
 	}
-	users, next, err := below(ctx, s.users.Users, func(u store.User) (path, name string) { return u.Path, u.Name }, prefix, p)
+	users, next, err := below(ctx, s.store.Users, func(u store.User) (path, name string) { return u.Path, u.Name }, prefix, p)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func (s *service) deleteUser(ctx context.Context, in *userInput) (*awsquery.Empt
 	if err != nil {
 		return nil, err
 	}
-	err = s.users.DeleteUser(ctx, u.Name)
+	err = s.store.DeleteUser(ctx, u.Name)
 	err = instead(err, store.ErrNotFound, noSuchUser(u.Name))
 	return nil, instead(err, store.ErrInUse, awsquery.Errorf(http.StatusConflict, deleteConflict,
 		"Cannot delete user %s: delete its access keys and its inline policies first.", u.Name))

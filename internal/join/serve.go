@@ -3,7 +3,6 @@ package join
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"errors"
 	"math"
 	"net/http"
@@ -114,7 +113,7 @@ func (s *Service) admit(ctx context.Context, token store.JoinToken, name string,
 	err := s.Store.Join(ctx, store.Join{
 		Token: *token.Info.TokenId, Attempt: attempt, At: now, User: user, Key: key,
 		Host: store.Host{Info: awsapi.InstanceInfo{
-			InstanceName: &name, IamUserArn: &arn, InstanceArn: new(awsapi.InstanceARN(s.Region, s.AccountID, name) + "_" + rand.Text()[:10]),
+			InstanceName: &name, IamUserArn: &arn, InstanceArn: new(store.NewInstanceARN(s.Region, s.AccountID, name)),
 			RegisterTime: awsapi.At(now), Tags: token.Info.Tags,
 		}},
 	})

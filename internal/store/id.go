@@ -3,6 +3,8 @@ package store
 import (
 	"crypto/rand"
 	"strings"
+
+	"grapnel/internal/awsapi"
 )
 
 // idAlphabet is what a deployment id is made of after its prefix (service.md 1).
@@ -22,4 +24,10 @@ func NewDeploymentID() string {
 		}
 	}
 	return id.String()
+}
+
+// NewInstanceARN returns the ARN of an on-premises instance that is being registered. Unlike the one that policies name, it ends
+// in ten characters that no other registration has (service.md 1).
+func NewInstanceARN(region, account, name string) string {
+	return awsapi.InstanceARN(region, account, name) + "_" + rand.Text()[:10]
 }
